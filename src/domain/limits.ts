@@ -1,0 +1,61 @@
+/** Every bound of the product in one place, unit last in each name. A queue, cache, body or loop without one is a bug. */
+export const LIMITS = {
+  // Requests at the edge
+  requestBodyMaxBytes: 1_048_576,
+  apiBodyMaxBytes: 16_384,
+  routingDocumentMaxBytes: 67_108_864,
+  requestHeadersMaxKilobytes: 32,
+  requestHeadersMaxCount: 100,
+  correlationIdMaxChars: 128,
+  tracestateMaxBytes: 512,
+  apiTimeoutMs: 15_000,
+  upstreamTimeoutMs: 10_000,
+  extAuthzTimeoutMs: 2_000,
+
+  // Decisions
+  accessTokenMaxBytes: 4_096,
+  verifiedTokensMaxCount: 50_000,
+  checkRequestMaxBytes: 262_144,
+  stampWaitMaxMs: 50,
+  stampWaitersMaxCount: 10_000,
+  routingSnapshotsMaxCount: 20_000,
+  routingSnapshotsMinAgeMs: 30_000,
+
+  // Routing documents and revisions
+  tenantsMaxCount: 1_000_000,
+  shardsPerKindMaxCount: 10_000,
+  endpointsPerShardMaxCount: 1_000,
+  endpointWeightMax: 1_000,
+  routingErrorsMaxCount: 100,
+  inlineChangesMaxCount: 100,
+  revisionsKeptMaxCount: 1_000,
+  noteMaxChars: 1_000,
+  placementChunksCount: 256,
+
+  // Identity
+  passwordMinChars: 8,
+  passwordMaxBytes: 1_024,
+  emailMaxChars: 254,
+  hashQueueMaxCount: 64,
+  hashTimeoutMs: 10_000,
+  accessTokenLifetimeSeconds: 600,
+  refreshTokenLifetimeSeconds: 2_592_000,
+  sessionLifetimeSeconds: 7_776_000,
+  emailVerificationLifetimeSeconds: 86_400,
+  pageDefaultCount: 50,
+  pageMaxCount: 500,
+
+  // Storage
+  commitWritesMaxCount: 1_000,
+  keyMaxBytes: 512,
+  storageTimeoutMs: 5_000,
+  conflictRetriesMaxCount: 5,
+  replicaLeaseMs: 3_000,
+  replicaAnnounceEveryMs: 1_000,
+  appliedWaitMaxMs: 2_000,
+
+  // xDS
+  xdsMessageMaxBytes: 33_554_432,
+  clusterRemovalGraceMs: 5_000,
+  nodeForgetAfterMs: 60_000,
+} as const;

@@ -1,0 +1,40 @@
+/**
+ * What the live replicas of the two services say of themselves: the input of the stamp discipline (design 3.7),
+ * of "applied on all replicas" and of the status page. A replica not heard of for `replicaLeaseMs` does not count.
+ */
+export interface ReplicaBoard extends AsyncDisposable {
+  /** Publishes this replica's facts now, and again every `replicaAnnounceEveryMs`. Cheap: called for each revision. */
+  announce(facts: ReplicaFacts): void;
+  /** The replicas of a role heard of within the lease, this one included once it announced itself. */
+  live(role: ReplicaRole): readonly ReplicaState[];
+  /** Called when a replica appears, leaves or says something new. @returns a function that ends it. */
+  onChange(listener: () => void): () => void;
+}
+
+export type ReplicaRole = 'authz' | 'xds';
+
+export interface ReplicaFacts {
+  readonly role: ReplicaRole;
+  readonly replica: string;
+  /** Newest routing revision this replica holds (authz: decides by; xds: has loaded). */
+  readonly routingRevision: number;
+  /** Newest identity store revision applied; authz only. */
+  readonly iamRevision?: number;
+  /** Oldest stamp that an Envoy of this xds replica still routes by; xds only, absent when it serves none. */
+  readonly oldestStamp?: number;
+  /** The Envoys this xds replica serves. */
+  readonly envoys?: readonly EnvoyState[];
+}
+
+export interface ReplicaState extends ReplicaFacts {
+  readonly seenAtMs: number;
+}
+
+export interface EnvoyState {
+  readonly node: string;
+  /** Revision in the newest route configuration sent, and in the newest one acknowledged. */
+  readonly stamp: number;
+  readonly acked: number;
+  readonly connectedAt: string;
+  readonly rejected: readonly { readonly type: string; readonly names: readonly string[]; readonly error: string; readonly at: string }[];
+}

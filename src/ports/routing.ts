@@ -1,0 +1,31 @@
+import type { RoutingSnapshot } from '#domain/routing/types.ts';
+
+/** The routing revisions a process holds in memory, fed by a watch. */
+export interface RoutingSource {
+  /** The newest complete revision, or undefined before the first one was loaded. */
+  current(): RoutingSnapshot | undefined;
+  /** Calls back for each revision applied from now on, in order. @returns a function that ends it. */
+  onRevision(listener: (snapshot: RoutingSnapshot) => void): () => void;
+  /** Milliseconds since the store last proved that nothing is missing. */
+  stalenessMs(): number;
+}
+
+/** Where routing revisions are published and kept. */
+export interface RoutingStore {
+  /** The newest published revision, read from the store now. @throws StoreError */
+  head(): Promise<RoutingSnapshot | undefined>;
+  /** A kept revision, or undefined when there is none (never published, or no longer kept). @throws StoreError */
+  revision(revision: number): Promise<RoutingSnapshot | undefined>;
+  /** Kept revisions, newest first, without their contents. @throws StoreError */
+  list(page: { readonly limit: number; readonly before?: number }): Promise<readonly RevisionSummary[]>;
+  /**
+   * Publishes `next` as the successor of `next.parent` by compare-and-set on the head.
+   * @throws StoreError `conflict` when another revision was published meanwhile.
+   */
+  publish(next: RoutingSnapshot, parent: RoutingSnapshot | undefined): Promise<void>;
+}
+
+export type RevisionSummary = Pick<
+  RoutingSnapshot,
+  'revision' | 'parent' | 'manifest' | 'kindRevisions' | 'at' | 'by' | 'note'
+>;
