@@ -11,6 +11,7 @@ export interface KeyValueStore {
 
   /**
    * All writes or none. @returns the revision of the last write; write i has revision `revision - (n - 1 - i)`.
+   * Put what watchers follow last and the audit record first: then `revision` is the one a watcher will report.
    * @throws StoreError `conflict` (an expectation failed, nothing written), `unavailable` (nothing written),
    * `outcome_unknown` (asked, no answer: read back before a retry), `invalid` (a bug in the caller).
    */
@@ -43,6 +44,7 @@ export interface Change {
   readonly value?: Uint8Array;
 }
 
+/** What a watch calls. A listener that throws is given everything anew, after a pause that grows. */
 export interface WatchOptions {
   /** NATS subject filters relative to the bucket: `u.>`, `head`. */
   readonly filters: readonly string[];

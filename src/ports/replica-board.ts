@@ -36,5 +36,10 @@ export interface EnvoyState {
   readonly stamp: number;
   readonly acked: number;
   readonly connectedAt: string;
-  readonly rejected: readonly { readonly type: string; readonly names: readonly string[]; readonly error: string; readonly at: string }[];
+  readonly rejected: readonly {
+    readonly type: string;
+    readonly names: readonly string[];
+    readonly error: string;
+    readonly at: string;
+  }[];
 }

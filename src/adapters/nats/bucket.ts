@@ -1,0 +1,72 @@
+import type { NatsLink } from './connection.ts';
+import { callApi, STREAM_NOT_FOUND, storeErrorOf } from './jetstream-api.ts';
+
+/** What a bucket of ours is made of: a KV-shaped stream with atomic batches and per-message TTL. */
+export interface BucketSettings {
+  readonly bucket: string;
+  readonly replicas: number;
+}
+
+export const streamName = (bucket: string): string => `KV_${bucket}`;
+export const subjectPrefix = (bucket: string): string => `$KV.${bucket}.`;
+
+/** Settings a bucket must have for our guarantees to hold (docs/storage.md). */
+const REQUIRED = {
+  max_msgs_per_subject: 1,
+  discard: 'new',
+  deny_delete: true,
+  allow_rollup_hdrs: true,
+  allow_direct: false,
+  allow_atomic: true,
+  allow_msg_ttl: true,
+  storage: 'file',
+  retention: 'limits',
+} as const;
+
+/** Deleted keys leave a marker for this long, so that a watcher that was away learns of the deletion. */
+const DELETE_MARKER_TTL_NS = 3_600_000_000_000;
+
+/**
+ * Creates the bucket when it does not exist and refuses one whose settings are weaker than required.
+ * @throws StoreError `unavailable`, or `invalid` naming the setting that differs
+ */
+export async function ensureBucket(link: NatsLink, settings: BucketSettings): Promise<void> {
+  const stream = streamName(settings.bucket);
+  const found = await callApi(link, `STREAM.INFO.${stream}`);
+  if ('answer' in found) {
+    verify(stream, found.answer['config']);
+    return;
+  }
+  if (found.error.err_code !== STREAM_NOT_FOUND) throw storeErrorOf(found.error);
+  const created = await callApi(link, `STREAM.CREATE.${stream}`, {
+    name: stream,
+    subjects: [`${subjectPrefix(settings.bucket)}>`],
+    num_replicas: settings.replicas,
+    subject_delete_marker_ttl: DELETE_MARKER_TTL_NS,
+    duplicate_window: 120_000_000_000,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_age: 0,
+    ...REQUIRED,
+  });
+  if ('answer' in created) return;
+  // Another replica may have created it in the same moment.
+  const again = await callApi(link, `STREAM.INFO.${stream}`);
+  if ('error' in again) throw storeErrorOf(created.error);
+  verify(stream, again.answer['config']);
+}
+
+function verify(stream: string, config: unknown): void {
+  const actual =
+    config !== null && typeof config === 'object' ? new Map<string, unknown>(Object.entries(config)) : new Map();
+  for (const [setting, required] of Object.entries(REQUIRED)) {
+    const value = actual.get(setting) ?? (typeof required === 'boolean' ? false : undefined);
+    if (value !== required) {
+      throw storeErrorOf({
+        code: 400,
+        err_code: 0,
+        description: `stream ${stream} has ${setting}=${String(value)} where ${String(required)} is required`,
+      });
+    }
+  }
+}
