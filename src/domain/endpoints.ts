@@ -117,6 +117,7 @@ export const ENDPOINTS: readonly EndpointRow[] = [
   publicApi('auth.bootstrap', 'POST', '/v1/auth/bootstrap'),
   publicApi('auth.signup', 'POST', '/v1/auth/signup'),
   publicApi('auth.verify_email', 'POST', '/v1/auth/verify-email'),
+  publicApi('auth.verify_email_page', 'GET', '/v1/auth/verify-email'),
   publicApi('auth.signin', 'POST', '/v1/auth/signin'),
   publicApi('auth.refresh', 'POST', '/v1/auth/refresh'),
   principalApi('auth.signout', 'POST', '/v1/auth/signout'),

@@ -11,15 +11,25 @@ export const LIMITS = {
   apiTimeoutMs: 15_000,
   upstreamTimeoutMs: 10_000,
   extAuthzTimeoutMs: 2_000,
+  extAuthzStreamsMaxCount: 10_000,
 
   // Decisions
   accessTokenMaxBytes: 4_096,
   verifiedTokensMaxCount: 50_000,
   checkRequestMaxBytes: 262_144,
+  checkResponseMaxBytes: 65_536,
   stampWaitMaxMs: 50,
   stampWaitersMaxCount: 10_000,
   routingSnapshotsMaxCount: 20_000,
   routingSnapshotsMinAgeMs: 30_000,
+  /** How far the clocks of two replicas may differ: a token may be this much younger than our own time. */
+  clockSkewMaxSeconds: 30,
+  tokenIdMaxChars: 64,
+  principalsMaxCount: 2_000_000,
+  assignmentsMaxCount: 4_000_000,
+  rolesMaxCount: 10_000,
+  revocationsMaxCount: 1_000_000,
+  signingKeysMaxCount: 100,
 
   // Routing documents and revisions
   tenantsMaxCount: 1_000_000,
@@ -31,6 +41,12 @@ export const LIMITS = {
   revisionsKeptMaxCount: 1_000,
   noteMaxChars: 1_000,
   placementChunksCount: 256,
+  /** One chunk, shard directory or manifest, before compression. */
+  routingPartMaxBytes: 33_554_432,
+  /** Reads or writes of parts under way at once. */
+  routingPartsInFlightMaxCount: 32,
+  routingLoadRetryMaxMs: 5_000,
+  routingGarbageEveryRevisionsCount: 64,
 
   // Identity
   passwordMinChars: 8,
@@ -42,6 +58,8 @@ export const LIMITS = {
   refreshTokenLifetimeSeconds: 2_592_000,
   sessionLifetimeSeconds: 7_776_000,
   emailVerificationLifetimeSeconds: 86_400,
+  /** How long others may keep our key set: shorter than the time from publishing a key to signing with it. */
+  jwksCacheSeconds: 300,
   pageDefaultCount: 50,
   pageMaxCount: 500,
 

@@ -11,5 +11,8 @@ export interface PasswordHasher {
    * Compares a normalised password with a PHC string; `outdated` when its parameters are not the current ones.
    * Without a hash it does the same work with the current parameters and answers that nothing matches.
    */
-  verify(password: string, hash: string | undefined): Promise<Outcome<{ readonly matches: boolean; readonly outdated: boolean }>>;
+  verify(
+    password: string,
+    hash: string | undefined,
+  ): Promise<Outcome<{ readonly matches: boolean; readonly outdated: boolean }>>;
 }

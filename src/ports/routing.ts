@@ -1,3 +1,4 @@
+import type { RevisionDraft } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 
 /** The routing revisions a process holds in memory, fed by a watch. */
@@ -19,10 +20,10 @@ export interface RoutingStore {
   /** Kept revisions, newest first, without their contents. @throws StoreError */
   list(page: { readonly limit: number; readonly before?: number }): Promise<readonly RevisionSummary[]>;
   /**
-   * Publishes `next` as the successor of `next.parent` by compare-and-set on the head.
+   * Publishes `next` as the successor of `parent` by compare-and-set on the head. @returns it with its manifest.
    * @throws StoreError `conflict` when another revision was published meanwhile.
    */
-  publish(next: RoutingSnapshot, parent: RoutingSnapshot | undefined): Promise<void>;
+  publish(next: RevisionDraft, parent: RoutingSnapshot | undefined): Promise<RoutingSnapshot>;
 }
 
 export type RevisionSummary = Pick<

@@ -1,3 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log } from '#platform/log.ts';
+import { StoreError } from '#ports/key-value-store.ts';
 import type { NatsLink } from './connection.ts';
 import { callApi, STREAM_NOT_FOUND, storeErrorOf } from './jetstream-api.ts';
 
@@ -54,6 +57,28 @@ export async function ensureBucket(link: NatsLink, settings: BucketSettings): Pr
   const again = await callApi(link, `STREAM.INFO.${stream}`);
   if ('error' in again) throw storeErrorOf(created.error);
   verify(stream, again.answer['config']);
+}
+
+const RETRY_MS = 500;
+
+/**
+ * Does what ensureBucket does for as long as the storage is unavailable, or until `shutdown`.
+ * @throws StoreError `invalid`, or AbortError
+ */
+export async function ensureBucketEventually(
+  link: NatsLink,
+  options: BucketSettings & { readonly log: Log; readonly shutdown: AbortSignal },
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await ensureBucket(link, options);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.kind === 'invalid') throw error;
+      if (attempt % 20 === 1)
+        options.log.warn({ bucket: options.bucket, reason: error.message }, 'bucket not available yet');
+      await sleep(RETRY_MS, undefined, { signal: options.shutdown });
+    }
+  }
 }
 
 function verify(stream: string, config: unknown): void {

@@ -16,7 +16,10 @@ export interface Role {
 export const BUILT_IN_ROLES: readonly Role[] = [
   {
     id: 'platform-admin',
-    rights: ['iam.*', 'routing.*', 'rebalance.*', 'audit.*', 'runner.admin'].map((action) => ({ action, resource: '*' })),
+    rights: ['iam.*', 'routing.*', 'rebalance.*', 'audit.*', 'runner.admin'].map((action) => ({
+      action,
+      resource: '*',
+    })),
   },
   {
     id: 'tenant-admin',

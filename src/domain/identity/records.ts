@@ -16,12 +16,20 @@ export const iamKey = {
   revocation: (sessionId: string) => `rv.${sessionId}`,
   role: (roleId: string) => `ro.${roleId}`,
   assignment: (principalId: string, assignmentId: string) => `as.${principalId}.${assignmentId}`,
+  /** Whose assignment an id is: finds `as.` by the id alone. */
+  assignmentIndex: (assignmentId: string) => `ai.${assignmentId}`,
   signingKey: (kid: string) => `k.${kid}`,
+  /** Names the key that signs now; replicas agree on it by compare-and-set. */
+  currentSigningKey: () => 'sk',
   /** One-time token: the purpose is in the key and in the record, both are checked. */
   oneTime: (purpose: OneTimePurpose, tokenHash: string) => `ot.${purpose}.${tokenHash}`,
   /** Written by the one successful bootstrap, then a guard against a second. */
   bootstrap: () => 'boot',
+  /** The roster of platform admins: each grant and removal goes through it, so that the last one stays. */
+  platformAdmins: () => 'adm',
   audit: (auditId: string) => `aud.${auditId}`,
+  /** Filler that makes the answer for a taken address cost what a new one costs; gone after seconds. */
+  filler: (id: string) => `dc.${id}`,
 } as const;
 
 /** What a process that decides requests keeps in memory. Password, session and audit records are not among it. */
@@ -60,6 +68,8 @@ export interface SessionRecord {
   /** SHA-256 (base64url) of the refresh secret in force, and of the one before it until the new one is first used. */
   readonly secretHash: string;
   readonly previousSecretHash?: string;
+  /** With the parent's secret and the server's key it gives the secret in force again (a retried rotation). */
+  readonly rotationSalt?: string;
   readonly authTime: number;
   readonly amr: readonly string[];
   readonly createdAt: string;
@@ -104,11 +114,29 @@ export interface SigningKeyRecord {
   readonly createdAt: string;
 }
 
+/** The key that access tokens are signed with from now on. */
+export interface CurrentSigningKeyRecord {
+  readonly schema: typeof IAM_SCHEMA;
+  readonly kid: string;
+}
+
+export interface PlatformAdminsRecord {
+  readonly schema: typeof IAM_SCHEMA;
+  readonly assignmentIds: readonly string[];
+}
+
+export interface AssignmentIndexRecord {
+  readonly schema: typeof IAM_SCHEMA;
+  readonly principalId: string;
+}
+
 export interface OneTimeRecord {
   readonly schema: typeof IAM_SCHEMA;
   readonly purpose: OneTimePurpose;
   readonly userId: string;
   readonly expiresAt: number;
+  /** The password of the sign-up this link was mailed for: whoever owns the mailbox confirms their own, no other. */
+  readonly passwordHash?: string;
 }
 
 export interface BootstrapRecord {

@@ -1,0 +1,163 @@
+import { type Outcome, refuse, succeed } from '#domain/errors.ts';
+import { LIMITS } from '#domain/limits.ts';
+import { parseChanges } from '#domain/routing/parse-changes.ts';
+import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
+import {
+  type RevisionDraft,
+  revisionFromChanges,
+  revisionFromDocument,
+  revisionFromRollback,
+} from '#domain/routing/revision.ts';
+import type { KindRevisions, RevisionNote, RoutingSnapshot } from '#domain/routing/types.ts';
+import type { Clock } from '#ports/clock.ts';
+import { StoreError } from '#ports/key-value-store.ts';
+import type { RoutingStore } from '#ports/routing.ts';
+
+export interface PublishPorts {
+  readonly store: RoutingStore;
+  readonly clock: Clock;
+}
+
+/** Who publishes and why. */
+export interface PublishRequest {
+  readonly by: string;
+  readonly note?: string | undefined;
+  /** The revision the caller has seen (If-Match); another current one fails with `precondition_failed`. */
+  readonly expectedRevision?: number | undefined;
+}
+
+/** The answer to a publication, in the names of the contract. */
+export interface PublishedRevision {
+  readonly revision: number;
+  readonly kind_revisions: KindRevisions;
+  /** False when the current revision had this content already and was left as it is. */
+  readonly changed: boolean;
+}
+
+/**
+ * Publishes a whole routing document as the next revision. Fails with `validation_failed` and one entry per mistake,
+ * `conflict` when another revision came first (the document was written without knowing it, so it is not tried again
+ * unless `retryOnConflict`), `precondition_failed`, `storage_unavailable`.
+ */
+export async function publishDocument(
+  ports: PublishPorts,
+  request: PublishRequest & { readonly document: unknown; readonly retryOnConflict?: boolean },
+): Promise<Outcome<PublishedRevision>> {
+  const parsed = parseRoutingDocument(request.document);
+  if (!parsed.ok) return refuse('validation_failed', 'The routing document is refused', parsed.error);
+  const attempts = request.retryOnConflict === true ? LIMITS.conflictRetriesMaxCount + 1 : 1;
+  return publish(ports, request, {
+    attempts,
+    draft: async (parent, note) => succeed(revisionFromDocument(parent, parsed.value, note)),
+  });
+}
+
+/**
+ * Publishes small changes of placements (`{"changes":[...],"note?"}`) on top of the current revision, whichever it is:
+ * on a conflict they are checked against the new one and tried again. A note in the request goes before the caller's.
+ */
+export async function publishChanges(
+  ports: PublishPorts,
+  request: PublishRequest & { readonly changes: unknown },
+): Promise<Outcome<PublishedRevision>> {
+  return publish(ports, request, {
+    attempts: LIMITS.conflictRetriesMaxCount + 1,
+    draft: async (parent, note) => {
+      const parsed = parseChanges(request.changes, parent);
+      if (!parsed.ok) return refuse('validation_failed', 'The changes are refused', parsed.error);
+      if (parent === undefined) return refuseEmpty();
+      const { changes, note: text = note.note } = parsed.value;
+      return succeed(revisionFromChanges(parent, changes, { ...note, note: text }));
+    },
+  });
+}
+
+/**
+ * Publishes a new revision with the content of an earlier one. Fails with `not_found` when that one is not kept, else
+ * as publishDocument.
+ */
+export async function rollback(
+  ports: PublishPorts,
+  request: PublishRequest & { readonly revision: number },
+): Promise<Outcome<PublishedRevision>> {
+  return publish(ports, request, {
+    attempts: 1,
+    draft: async (parent, note) => {
+      const target = await ports.store.revision(request.revision);
+      if (parent === undefined || target === undefined) {
+        return refuse('not_found', `Revision ${request.revision} is not kept`);
+      }
+      return succeed(revisionFromRollback(parent, target, note));
+    },
+  });
+}
+
+interface Plan {
+  readonly attempts: number;
+  /** The next revision; undefined when it would equal `parent`. */
+  readonly draft: (
+    parent: RoutingSnapshot | undefined,
+    note: RevisionNote,
+  ) => Promise<Outcome<RevisionDraft | undefined>>;
+}
+
+async function publish(
+  { store, clock }: PublishPorts,
+  request: PublishRequest,
+  plan: Plan,
+): Promise<Outcome<PublishedRevision>> {
+  const text = request.note ?? '';
+  if (text.length > LIMITS.noteMaxChars) {
+    const error = { pointer: '/note', code: 'too_many', detail: `at most ${LIMITS.noteMaxChars} characters may be` };
+    return refuse('validation_failed', 'The note is too long', [error]);
+  }
+  try {
+    for (let attempt = 1; attempt <= plan.attempts; attempt += 1) {
+      const parent = await store.head();
+      if (request.expectedRevision !== undefined && request.expectedRevision !== (parent?.revision ?? 0)) {
+        return refuse('precondition_failed', `The current revision is ${parent?.revision ?? 0}`);
+      }
+      const at = new Date(clock.nowMs()).toISOString();
+      const draft = await plan.draft(parent, { at, by: request.by, note: text });
+      if (!draft.ok) return draft;
+      if (draft.value === undefined) return parent === undefined ? refuseEmpty() : published(parent, false);
+      const next = await publishOnce(store, draft.value, parent);
+      if (next !== undefined) return published(next, true);
+    }
+    return refuseConflict(await store.head());
+  } catch (error) {
+    return refuseStorage(error);
+  }
+}
+
+/** Undefined when another revision came first. */
+async function publishOnce(
+  store: RoutingStore,
+  draft: RevisionDraft,
+  parent: RoutingSnapshot | undefined,
+): Promise<RoutingSnapshot | undefined> {
+  try {
+    return await store.publish(draft, parent);
+  } catch (error) {
+    if (error instanceof StoreError && error.kind === 'conflict') return undefined;
+    throw error;
+  }
+}
+
+const published = (snapshot: RoutingSnapshot, changed: boolean) =>
+  succeed({ revision: snapshot.revision, kind_revisions: snapshot.kindRevisions, changed });
+
+const refuseEmpty = () => refuse('not_found', 'No routing revision is published yet');
+
+function refuseConflict(winner: RoutingSnapshot | undefined) {
+  const what = winner === undefined ? 'Another change' : `Revision ${winner.revision} by ${winner.by} (${winner.at})`;
+  return refuse('conflict', `${what} was published first; look at it and publish again`);
+}
+
+/** `invalid` from a store is a bug of ours and is thrown on. */
+function refuseStorage(error: unknown) {
+  if (!(error instanceof StoreError) || error.kind === 'invalid') throw error;
+  return error.kind === 'outcome_unknown'
+    ? refuse('storage_unavailable', 'The storage did not say whether the revision was published; look before retrying')
+    : refuse('storage_unavailable', 'The storage cannot be reached or read; nothing was published');
+}

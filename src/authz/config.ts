@@ -1,0 +1,50 @@
+import { hostname } from 'node:os';
+import { EnvReader, type ListenAddress } from '#platform/env.ts';
+
+/** Everything the authz service is told from outside, parsed once (docs/config.md). */
+export interface AuthzConfig {
+  readonly natsUrl: string;
+  readonly natsReplicas: number;
+  readonly replica: string;
+  readonly logLevel: string;
+  /** Where Envoy's ext_authz filter calls: loopback, a Unix socket or a private network. */
+  readonly grpcListen: ListenAddress;
+  /** Auth API, admin API, health and metrics. */
+  readonly httpListen: { readonly host: string; readonly port: number };
+  readonly hasherSocket: string;
+  readonly masterKeyFile: string;
+  readonly bootstrapTokenFile: string | undefined;
+  readonly emailVerification: 'required' | 'off';
+  readonly mailDir: string | undefined;
+  /** Issuer of tokens and origin of mailed links; never taken from a request. */
+  readonly publicUrl: string;
+  /** How long decisions may be made from memory without proof from the store that nothing is missing. */
+  readonly maxStalenessMs: number;
+}
+
+/** @throws ConfigurationError naming every mistake */
+export function parseAuthzConfig(env: Readonly<Record<string, string | undefined>>): AuthzConfig {
+  const read = new EnvReader(env);
+  const httpListen = read.listen('GATEWAY_AUTHZ_HTTP_LISTEN');
+  const config = {
+    natsUrl: read.text('GATEWAY_NATS_URL'),
+    natsReplicas: read.integer('GATEWAY_NATS_REPLICAS', { min: 1, max: 5, fallback: 1 }),
+    replica: read.text('GATEWAY_REPLICA', `authz-${hostname()}-${process.pid}`).replaceAll(/[^A-Za-z0-9_-]/g, '-'),
+    logLevel: read.choice('GATEWAY_LOG_LEVEL', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
+    grpcListen: read.listen('GATEWAY_AUTHZ_GRPC_LISTEN', { unix: true }),
+    httpListen: 'path' in httpListen ? { host: '', port: 0 } : httpListen,
+    hasherSocket: read.text('GATEWAY_HASHER_SOCKET'),
+    masterKeyFile: read.text('GATEWAY_MASTER_KEY_FILE'),
+    bootstrapTokenFile: read.optional('GATEWAY_BOOTSTRAP_TOKEN_FILE'),
+    emailVerification: read.choice('GATEWAY_EMAIL_VERIFICATION', ['required', 'off'], 'required'),
+    mailDir: read.optional('GATEWAY_MAIL_DIR'),
+    publicUrl: read.text('GATEWAY_PUBLIC_URL').replace(/\/+$/, ''),
+    maxStalenessMs: 1_000 * read.integer('GATEWAY_MAX_STALENESS_SECONDS', { min: 1, max: 86_400, fallback: 600 }),
+  };
+  if (config.publicUrl !== '' && !URL.canParse(config.publicUrl)) read.mistake('GATEWAY_PUBLIC_URL must be a URL');
+  if (config.emailVerification === 'required' && config.mailDir === undefined) {
+    read.mistake('GATEWAY_MAIL_DIR is required while GATEWAY_EMAIL_VERIFICATION is "required"');
+  }
+  read.finish();
+  return config;
+}

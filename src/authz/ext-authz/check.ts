@@ -1,0 +1,147 @@
+import type { AccessView } from '#domain/access/access-view.ts';
+import {
+  type DecisionContext,
+  type DecisionRequest,
+  type Denied,
+  decide,
+  type RoutingView,
+} from '#domain/access/decide.ts';
+import { decodeParameter, type EndpointMatch, type EndpointMatcher } from '#domain/access/match-endpoint.ts';
+import type { Credentials, TokenVerifier } from '#domain/access/verified-token.ts';
+import type { EndpointRow } from '#domain/endpoints.ts';
+import { isServiceKind } from '#domain/ids.ts';
+import type { Clock } from '#ports/clock.ts';
+import { type AnswerDeps, answerAllowed, answerDenied, beginTrail, type DecisionTrail } from './answer-decision.ts';
+import { CheckRequestScanner, type ScannedRequest } from './scan-check-request.ts';
+import type { SnapshotKeeper } from './snapshot-keeper.ts';
+
+/** What a check decides from; everything in memory. */
+export interface CheckDeps extends AnswerDeps {
+  readonly endpoints: EndpointMatcher;
+  readonly access: AccessView & { isUsable(): boolean };
+  /** Milliseconds since the access index was known to miss nothing. */
+  readonly accessStalenessMs: () => number;
+  readonly maxStalenessMs: number;
+  readonly tokens: TokenVerifier;
+  readonly routing: Pick<SnapshotKeeper, 'at'>;
+  readonly clock: Clock;
+}
+
+/** `wait`: only the routing revision is missing; ask again with the same bytes when it is there. */
+export type CheckResult =
+  | { readonly kind: 'answer'; readonly bytes: Buffer }
+  | { readonly kind: 'wait'; readonly revision: number };
+
+export interface Check {
+  /** The `CheckResponse` for a `CheckRequest`, at once. Never throws for anything a request can hold. */
+  check(request: Buffer): CheckResult;
+  /** The same when there is no time left to wait: a revision that is not there denies. */
+  checkFinally(request: Buffer): Buffer;
+}
+
+/** A stamp or revision: a whole number that JavaScript holds exactly. */
+const STAMP = /^(?:0|[1-9][0-9]{0,14})$/;
+const BEARER = /^bearer +/i;
+const NO_CREDENTIALS: Credentials = { kind: 'none' };
+const UNREADABLE: Credentials = { kind: 'unreadable' };
+const ABSENT: RoutingView = { state: 'absent' };
+
+const denied = (reason: Denied['reason'], detail: string): Denied => ({ outcome: 'deny', reason, detail });
+const NOT_SCANNED = denied('request_malformed', 'the request cannot be read');
+const BAD_PATH = denied('request_malformed', 'the path is not in its one normal spelling');
+const NOT_FOUND = denied('not_found', 'there is no such endpoint');
+const NO_METHOD = denied('method_not_allowed', 'this endpoint has other methods');
+const NO_ROUTE = denied('routing_unavailable', 'this request did not come by a route of the gateway');
+
+/**
+ * The decision service of Envoy's ext_authz filter as one synchronous function from bytes to bytes: scan, find the
+ * endpoint, decide, write. It does no I/O and waits for nothing.
+ */
+export function createCheck(deps: CheckDeps): Check {
+  const scanner = new CheckRequestScanner();
+
+  function run(bytes: Buffer, isFinal: boolean): CheckResult {
+    const trail = beginTrail(performance.now());
+    const scanned = scanner.scan(bytes);
+    trail.scanned = scanned;
+    if (scanned === undefined) return answer(answerDenied(NOT_SCANNED, trail, deps));
+    const match = deps.endpoints.match(scanned.method, scanned.path);
+    if (match.kind !== 'row') return answer(answerDenied(refuseMatch(match, trail), trail, deps));
+    trail.endpointId = match.row.id;
+    // A route of another kind, or none with a stamp: Envoy and this service do not speak of the same table.
+    if (scanned.target !== match.row.target || match.row.target === 'envoy' || !STAMP.test(scanned.stamp)) {
+      return answer(answerDenied(NO_ROUTE, trail, deps));
+    }
+    trail.revision = scanned.stamp;
+    const routing = routingFor({ row: match.row, trail, isFinal });
+    const decision = decide(requestOf(match, scanned), contextOf(routing));
+    if (decision.outcome === 'wait') return { kind: 'wait', revision: Number(scanned.stamp) };
+    return answer(
+      decision.outcome === 'allow' ? answerAllowed(decision, trail, deps) : answerDenied(decision, trail, deps),
+    );
+  }
+
+  function routingFor(asked: { row: EndpointRow; trail: DecisionTrail; isFinal: boolean }): RoutingView {
+    const { row, trail, isFinal } = asked;
+    if (!isServiceKind(row.target)) return ABSENT;
+    const routing = deps.routing.at(Number(trail.revision));
+    if (routing.state === 'ahead' && isFinal) return ABSENT;
+    if (routing.state === 'held') {
+      trail.revision = String(routing.revision);
+      trail.substituted = routing.substituted;
+    }
+    return routing;
+  }
+
+  const contextOf = (routing: RoutingView): DecisionContext => ({
+    access: deps.access,
+    accessIsFresh: deps.access.isUsable() && deps.accessStalenessMs() <= deps.maxStalenessMs,
+    routing,
+  });
+
+  const requestOf = (match: Extract<EndpointMatch, { kind: 'row' }>, scanned: ScannedRequest): DecisionRequest => ({
+    row: match.row,
+    authorizationCount: countAuthorizations(scanned),
+    tenantHeaders: scanned.tenantHeaders,
+    credentials: match.row.access === 'public' ? NO_CREDENTIALS : readCredentials(scanned.authorization, deps),
+    pathResource: match.resource === undefined ? undefined : decodeParameter(match.resource),
+    // The JSON form of a command becomes its gRPC form before it gets here; one that did not holds no known message.
+    message: match.grpc ? scanned.message : NO_MESSAGE,
+  });
+
+  return {
+    check: (request) => run(request, false),
+    checkFinally: (request) => {
+      const result = run(request, true);
+      if (result.kind === 'answer') return result.bytes;
+      throw new Error('a final check waits for nothing');
+    },
+  };
+}
+
+const answer = (bytes: Buffer): CheckResult => ({ kind: 'answer', bytes });
+
+const NO_MESSAGE = { aggregate_type: [], aggregate_id: [], command_id: [] } as const;
+
+function refuseMatch(match: Exclude<EndpointMatch, { kind: 'row' }>, trail: DecisionTrail): Denied {
+  if (match.kind === 'malformed') return BAD_PATH;
+  if (match.kind === 'not_found') return NOT_FOUND;
+  trail.allow = match.allow;
+  return NO_METHOD;
+}
+
+/**
+ * How many authorization headers the client sent. Envoy joins several into one with commas before anybody sees them, as
+ * it may (RFC 9110, 5.3); no bearer token holds a comma.
+ */
+const countAuthorizations = ({ authorization, authorizationCount }: ScannedRequest): number =>
+  authorization.includes(',') ? authorizationCount + 1 : authorizationCount;
+
+/** Reads `Authorization: Bearer <token>` (RFC 6750, 2.1; the scheme in any case, RFC 9110, 11.1). */
+function readCredentials(header: string, deps: Pick<CheckDeps, 'tokens' | 'clock'>): Credentials {
+  if (header.trim() === '') return NO_CREDENTIALS;
+  const scheme = BEARER.exec(header);
+  if (scheme === null) return UNREADABLE;
+  const token = header.slice(scheme[0].length);
+  return { kind: 'token', result: deps.tokens.verify(token, Math.floor(deps.clock.nowMs() / 1000)) };
+}

@@ -1,0 +1,311 @@
+import { HEADER } from '#domain/headers.ts';
+import { LIMITS } from '#domain/limits.ts';
+import { bytesTag, MALFORMED, MalformedMessage, ProtobufReader } from './protobuf-reader.ts';
+import { type ExtractedFields, ExtractedFieldsScanner } from './scan-extracted-fields.ts';
+
+/** The words of the contract with the route table (see docs/decisions): which revision, which kind of target. */
+export const CONTEXT_EXTENSION = { stamp: 'stamp', target: 'target' } as const;
+
+/** What a decision needs of a `CheckRequest`; an absent text is ''. Reused: valid until the next scan. */
+export interface ScannedRequest {
+  method: string;
+  /** Path and query. */
+  path: string;
+  authorizationCount: number;
+  authorization: string;
+  readonly tenantHeaders: string[];
+  requestId: string;
+  correlationId: string;
+  contentType: string;
+  /** Whether Envoy's transcoder made this request of a JSON one. */
+  transcoded: boolean;
+  stamp: string;
+  target: string;
+  readonly message: ExtractedFields;
+  /** Address of the peer that Envoy accepted the request from. */
+  readonly sourceAddress: () => string;
+}
+
+/** Field numbers of the Envoy API, v3: `CheckRequest` and what it is made of; each is the tag of its field. */
+const CHECK_REQUEST = { attributes: bytesTag(1) } as const;
+const ATTRIBUTES = {
+  source: bytesTag(1),
+  request: bytesTag(4),
+  contextExtensions: bytesTag(10),
+  metadata: bytesTag(11),
+} as const;
+const REQUEST = { http: bytesTag(2) } as const;
+const HTTP = { method: bytesTag(2), headers: bytesTag(3), path: bytesTag(4), headerMap: bytesTag(13) } as const;
+const HEADER_MAP = { headers: bytesTag(1) } as const;
+const HEADER_VALUE = { key: bytesTag(1), value: bytesTag(2), rawValue: bytesTag(3) } as const;
+const PEER = { address: bytesTag(1) } as const;
+const ADDRESS = { socketAddress: bytesTag(1) } as const;
+const SOCKET_ADDRESS = { address: bytesTag(2) } as const;
+
+const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
+const NAMES = {
+  authorization: ascii(HEADER.authorization),
+  tenantId: ascii(HEADER.tenantId),
+  requestId: ascii(HEADER.requestId),
+  correlationId: ascii(HEADER.correlationId),
+  contentType: ascii('content-type'),
+  originalMethod: ascii('x-envoy-original-method'),
+  stamp: ascii(CONTEXT_EXTENSION.stamp),
+  target: ascii(CONTEXT_EXTENSION.target),
+} as const;
+
+/**
+ * Reads `envoy.service.auth.v3.CheckRequest` in place, without making objects of it. Unknown fields are skipped, parts
+ * of a message that come apart are merged as protobuf demands. Where protobuf would silently prefer one of two values
+ * and the difference matters (a map key twice, a value of two kinds), the message is refused: Envoy sends no such thing.
+ */
+export class CheckRequestScanner {
+  readonly #reader = new ProtobufReader();
+  #sourceFrom = 0;
+  #sourceTo = 0;
+  readonly #fields: ExtractedFieldsScanner;
+  readonly #found: ScannedRequest = {
+    method: '',
+    path: '',
+    authorizationCount: 0,
+    authorization: '',
+    tenantHeaders: [],
+    requestId: '',
+    correlationId: '',
+    contentType: '',
+    transcoded: false,
+    stamp: '',
+    target: '',
+    message: { aggregate_type: [], aggregate_id: [], command_id: [] },
+    sourceAddress: () => this.#reader.latin1(this.#sourceFrom, this.#sourceTo),
+  };
+
+  /** @returns what was found, or undefined when the bytes are malformed or too many. Never throws. */
+  scan(bytes: Buffer): ScannedRequest | undefined {
+    this.#reset();
+    if (bytes.length > LIMITS.checkRequestMaxBytes) return undefined;
+    this.#reader.begin(bytes);
+    try {
+      this.#checkRequest();
+      return this.#found;
+    } catch (error) {
+      if (error instanceof MalformedMessage) return undefined;
+      throw error;
+    }
+  }
+
+  #reset(): void {
+    const found = this.#found;
+    found.method = '';
+    found.path = '';
+    found.authorizationCount = 0;
+    found.authorization = '';
+    found.tenantHeaders.length = 0;
+    found.requestId = '';
+    found.correlationId = '';
+    found.contentType = '';
+    found.transcoded = false;
+    found.stamp = '';
+    found.target = '';
+    this.#sourceFrom = 0;
+    this.#sourceTo = 0;
+    this.#fields.begin();
+  }
+
+  constructor() {
+    this.#fields = new ExtractedFieldsScanner(this.#reader, this.#found.message);
+  }
+
+  #checkRequest(): void {
+    const reader = this.#reader;
+    while (reader.next()) {
+      if (reader.tag !== CHECK_REQUEST.attributes) {
+        reader.skip();
+        continue;
+      }
+      const end = reader.enter();
+      while (reader.next()) this.#attribute();
+      reader.leave(end);
+    }
+  }
+
+  #attribute(): void {
+    switch (this.#reader.tag) {
+      case ATTRIBUTES.source:
+        this.#source();
+        break;
+      case ATTRIBUTES.request:
+        this.#request();
+        break;
+      case ATTRIBUTES.contextExtensions:
+        this.#contextExtension();
+        break;
+      case ATTRIBUTES.metadata:
+        this.#fields.metadata();
+        break;
+      default:
+        this.#reader.skip();
+        break;
+    }
+  }
+
+  #request(): void {
+    const reader = this.#reader;
+    const end = reader.enter();
+    while (reader.next()) {
+      if (reader.tag !== REQUEST.http) {
+        reader.skip();
+        continue;
+      }
+      const httpEnd = reader.enter();
+      while (reader.next()) this.#http();
+      reader.leave(httpEnd);
+    }
+    reader.leave(end);
+  }
+
+  #http(): void {
+    const reader = this.#reader;
+    switch (reader.tag) {
+      case HTTP.method:
+        reader.spanBytes();
+        this.#found.method = reader.latin1(reader.from, reader.to);
+        return;
+      case HTTP.path:
+        reader.spanBytes();
+        this.#found.path = reader.latin1(reader.from, reader.to);
+        return;
+      case HTTP.headers:
+        reader.spanEntry();
+        this.#header();
+        break;
+      case HTTP.headerMap:
+        this.#headerMap();
+        break;
+      default:
+        reader.skip();
+        break;
+    }
+  }
+
+  /** `header_map`: what Envoy fills with `encode_raw_headers`. A header sent twice is two entries here. */
+  #headerMap(): void {
+    const reader = this.#reader;
+    const end = reader.enter();
+    while (reader.next()) {
+      if (reader.tag === HEADER_MAP.headers) this.#headerValue();
+      else reader.skip();
+    }
+    reader.leave(end);
+  }
+
+  #headerValue(): void {
+    const reader = this.#reader;
+    const end = reader.enter();
+    let [keyFrom, keyTo, from, to, rawFrom, rawTo] = [0, 0, 0, 0, 0, 0];
+    while (reader.next()) {
+      if (reader.tag === HEADER_VALUE.key) {
+        reader.spanBytes();
+        keyFrom = reader.from;
+        keyTo = reader.to;
+      } else if (reader.tag === HEADER_VALUE.value) {
+        reader.spanBytes();
+        from = reader.from;
+        to = reader.to;
+      } else if (reader.tag === HEADER_VALUE.rawValue) {
+        reader.spanBytes();
+        rawFrom = reader.from;
+        rawTo = reader.to;
+      } else reader.skip();
+    }
+    reader.leave(end);
+    const isRaw = rawTo > rawFrom;
+    if (isRaw && to > from) throw MALFORMED;
+    reader.keyFrom = keyFrom;
+    reader.keyTo = keyTo;
+    reader.from = isRaw ? rawFrom : from;
+    reader.to = isRaw ? rawTo : to;
+    this.#header();
+  }
+
+  /** Takes the header whose name and value are spanned. Told apart by length first: most headers cost one comparison. */
+  #header(): void {
+    const reader = this.#reader;
+    const found = this.#found;
+    switch (reader.keyTo - reader.keyFrom) {
+      case NAMES.authorization.length:
+        if (!this.#keyIs(NAMES.authorization)) return;
+        found.authorizationCount += 1;
+        found.authorization = this.#value();
+        return;
+      case NAMES.tenantId.length:
+        if (this.#keyIs(NAMES.tenantId)) found.tenantHeaders.push(this.#value());
+        return;
+      case NAMES.requestId.length:
+        if (this.#keyIs(NAMES.requestId)) found.requestId = this.#value();
+        else if (this.#keyIs(NAMES.contentType)) found.contentType = this.#value();
+        return;
+      case NAMES.correlationId.length:
+        if (this.#keyIs(NAMES.correlationId)) found.correlationId = this.#value();
+        return;
+      case NAMES.originalMethod.length:
+        if (this.#keyIs(NAMES.originalMethod)) found.transcoded = true;
+        return;
+      default:
+        break;
+    }
+  }
+
+  #contextExtension(): void {
+    this.#reader.spanEntry();
+    const found = this.#found;
+    if (this.#keyIs(NAMES.stamp)) {
+      if (found.stamp !== '') throw MALFORMED;
+      found.stamp = this.#value();
+    } else if (this.#keyIs(NAMES.target)) {
+      if (found.target !== '') throw MALFORMED;
+      found.target = this.#value();
+    }
+  }
+
+  #source(): void {
+    const reader = this.#reader;
+    const peerEnd = reader.enter();
+    while (reader.next()) {
+      if (reader.tag !== PEER.address) {
+        reader.skip();
+        continue;
+      }
+      const addressEnd = reader.enter();
+      while (reader.next()) {
+        if (reader.tag === ADDRESS.socketAddress) this.#socketAddress();
+        else reader.skip();
+      }
+      reader.leave(addressEnd);
+    }
+    reader.leave(peerEnd);
+  }
+
+  #socketAddress(): void {
+    const reader = this.#reader;
+    const end = reader.enter();
+    while (reader.next()) {
+      if (reader.tag !== SOCKET_ADDRESS.address) {
+        reader.skip();
+        continue;
+      }
+      reader.spanBytes();
+      this.#sourceFrom = reader.from;
+      this.#sourceTo = reader.to;
+    }
+    reader.leave(end);
+  }
+
+  #keyIs(name: Uint8Array): boolean {
+    return this.#reader.equals(this.#reader.keyFrom, this.#reader.keyTo, name);
+  }
+
+  #value(): string {
+    return this.#reader.latin1(this.#reader.from, this.#reader.to);
+  }
+}

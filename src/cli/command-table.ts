@@ -1,0 +1,30 @@
+import type { Command } from './command.ts';
+import { adminBootstrap } from './commands/admin-bootstrap.ts';
+import { assignmentsCreate, assignmentsDelete, assignmentsList } from './commands/assignments.ts';
+import { login, logout, whoami } from './commands/login.ts';
+import { routingMove, routingPush, routingRollback } from './commands/routing-publish.ts';
+import { routingList, routingShow } from './commands/routing-show.ts';
+import { routingExplain, routingStatus } from './commands/routing-tenants.ts';
+import { status, version } from './commands/status.ts';
+import { usersList } from './commands/users.ts';
+
+/** Every command of gatewayctl, in the order of the help text. */
+export const COMMANDS: readonly Command[] = [
+  adminBootstrap,
+  login,
+  logout,
+  whoami,
+  usersList,
+  assignmentsCreate,
+  assignmentsList,
+  assignmentsDelete,
+  routingPush,
+  routingShow,
+  routingList,
+  routingMove,
+  routingRollback,
+  routingExplain,
+  routingStatus,
+  status,
+  version,
+];

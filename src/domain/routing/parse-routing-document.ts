@@ -1,0 +1,138 @@
+import type { FieldError } from '../errors.ts';
+import { isShardName, isTenantId, SERVICE_KINDS, type ServiceKind } from '../ids.ts';
+import { LIMITS } from '../limits.ts';
+import { fail, ok, type Result } from '../result.ts';
+import { described, type JsonObject, Mistakes, objectAt, refuseUnknownMembers } from './mistakes.ts';
+import { parseShard } from './parse-shard.ts';
+import type { WantedPlacements } from './placement-table.ts';
+import type { Shard, ShardDirectory, ShardProtocol } from './types.ts';
+
+/** A valid routing document: every placement leads to a shard of its kind that has endpoints. */
+export interface RoutingDocument {
+  readonly shards: Readonly<Record<ServiceKind, ShardDirectory>>;
+  readonly placements: ReadonlyMap<string, WantedPlacements>;
+}
+
+/** The two members of the document for each kind. */
+export const DOCUMENT_MEMBERS = {
+  aggregate: { placement: 'aggregate_placement', shards: 'aggregate_shards' },
+  projection: { placement: 'projection_placement', shards: 'projection_shards' },
+  runner: { placement: 'runner_placement', shards: 'runner_shards' },
+} as const satisfies Record<ServiceKind, { placement: string; shards: string }>;
+
+/** What a shard speaks when it does not say: commands are gRPC, which needs HTTP/2. */
+const PROTOCOL_DEFAULTS: Readonly<Record<ServiceKind, ShardProtocol>> = {
+  aggregate: 'h2',
+  projection: 'http1',
+  runner: 'http1',
+};
+
+const MEMBER_NAMES = SERVICE_KINDS.flatMap((kind) => [DOCUMENT_MEMBERS[kind].placement, DOCUMENT_MEMBERS[kind].shards]);
+
+interface Reading {
+  readonly root: JsonObject;
+  readonly mistakes: Mistakes;
+  readonly placements: Map<string, Partial<Record<ServiceKind, string>>>;
+}
+
+/**
+ * Reads the routing document (design section 4) from parsed JSON or YAML. A missing top-level member means empty,
+ * an unknown one is a mistake. The whole document is refused with all its mistakes at once, or none of it.
+ */
+export function parseRoutingDocument(value: unknown): Result<RoutingDocument, readonly FieldError[]> {
+  const mistakes = new Mistakes();
+  const root = objectAt(value, [], mistakes);
+  if (root === undefined) return fail(mistakes.list());
+  refuseUnknownMembers(root, { known: MEMBER_NAMES, at: [], mistakes });
+  const reading: Reading = { root, mistakes, placements: new Map() };
+  const shards = {
+    aggregate: readKind(reading, 'aggregate'),
+    projection: readKind(reading, 'projection'),
+    runner: readKind(reading, 'runner'),
+  };
+  if (reading.placements.size > LIMITS.tenantsMaxCount) {
+    mistakes.add([], 'too_many', `places ${reading.placements.size} tenants, at most ${LIMITS.tenantsMaxCount} may be`);
+  }
+  return mistakes.count === 0 ? ok({ shards, placements: reading.placements }) : fail(mistakes.list());
+}
+
+/** The shards of one kind; its placements go to `reading.placements`. */
+function readKind(reading: Reading, kind: ServiceKind): ShardDirectory {
+  const { shards, named, empty } = readShards(reading, kind);
+  const tenantsOnEmpty = readPlacements(reading, kind, { named, empty });
+  for (const [shard, tenants] of tenantsOnEmpty) {
+    const others = tenants.count > 1 ? ` and ${tenants.count - 1} more` : '';
+    reading.mistakes.add(
+      [DOCUMENT_MEMBERS[kind].shards, shard, 'endpoints'],
+      'empty_shard',
+      `is empty, but tenant ${tenants.first}${others} is placed on this shard`,
+    );
+  }
+  return shards;
+}
+
+/**
+ * `named` holds every shard that has an entry, a mistaken one too: a placement onto it is not one more mistake.
+ */
+function readShards(reading: Reading, kind: ServiceKind) {
+  const member = DOCUMENT_MEMBERS[kind].shards;
+  const shards = new Map<string, Shard>();
+  const named = new Set<string>();
+  const empty = new Set<string>();
+  const object = memberObject(reading, member);
+  const names = Object.keys(object);
+  if (names.length > LIMITS.shardsPerKindMaxCount) {
+    reading.mistakes.add(
+      [member],
+      'too_many',
+      `has ${names.length} shards, at most ${LIMITS.shardsPerKindMaxCount} may be`,
+    );
+    return { shards, named: new Set(names), empty };
+  }
+  for (const name of names) {
+    named.add(name);
+    if (!isShardName(name)) reading.mistakes.add([member, name], 'invalid_shard_name', nameRule('shard name', name));
+    const options = { at: [member, name], mistakes: reading.mistakes, protocolDefault: PROTOCOL_DEFAULTS[kind] };
+    const shard = parseShard(object[name], options);
+    if (shard === undefined) continue;
+    shards.set(name, shard);
+    if (shard.endpoints.length === 0) empty.add(name);
+  }
+  return { shards, named, empty };
+}
+
+/** @returns for each shard without endpoints that is placed on: one tenant and how many there are. */
+function readPlacements(
+  { root, mistakes, placements }: Reading,
+  kind: ServiceKind,
+  { named, empty }: { named: ReadonlySet<string>; empty: ReadonlySet<string> },
+): ReadonlyMap<string, { readonly first: string; readonly count: number }> {
+  const member = DOCUMENT_MEMBERS[kind].placement;
+  const onEmpty = new Map<string, { first: string; count: number }>();
+  for (const [tenant, shard] of Object.entries(memberObject({ root, mistakes }, member))) {
+    if (!isTenantId(tenant)) mistakes.add([member, tenant], 'invalid_tenant_id', nameRule('tenant id', tenant));
+    if (typeof shard !== 'string') {
+      mistakes.add([member, tenant], 'wrong_type', `must be the name of a shard, not ${described(shard)}`);
+      continue;
+    }
+    if (!named.has(shard)) {
+      mistakes.add([member, tenant], 'unknown_shard', `${described(shard)} is not in ${DOCUMENT_MEMBERS[kind].shards}`);
+    } else if (empty.has(shard)) {
+      const seen = onEmpty.get(shard);
+      onEmpty.set(shard, { first: seen?.first ?? tenant, count: (seen?.count ?? 0) + 1 });
+    }
+    const wanted = placements.get(tenant);
+    if (wanted === undefined) placements.set(tenant, { [kind]: shard });
+    else wanted[kind] = shard;
+  }
+  return onEmpty;
+}
+
+/** A top-level member, empty where it is missing or mistaken. */
+function memberObject({ root, mistakes }: Pick<Reading, 'root' | 'mistakes'>, member: string): JsonObject {
+  const value = root[member];
+  return value === undefined ? {} : (objectAt(value, [member], mistakes) ?? {});
+}
+
+const nameRule = (what: string, name: string): string =>
+  `${described(name)} is not a ${what}: 1 to 63 of a-z, 0-9, _ and -, with a letter or digit at both ends`;

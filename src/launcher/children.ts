@@ -1,0 +1,165 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SUPERVISED_BY } from './data/orphans.ts';
+import { addressesOf, type Layout, NODES, type NodePlace, socketsOf } from './layout.ts';
+import { accepts, answersOk, type Probe } from './supervise/probes.ts';
+import type { Command } from './supervise/start-process.ts';
+
+/** When a child is started; the stages are started one after the other and stopped in reverse. */
+export type Stage = 'storage' | 'services' | 'edge';
+
+/** One program the launcher keeps running. */
+export interface Child {
+  /** Key in run.json's pids and name of the log file. */
+  readonly name: string;
+  readonly stage: Stage;
+  readonly command: Command;
+  /** Whether it serves. */
+  readonly ready: Probe;
+  /** A Unix socket it listens on: removed before each start, because one left by a kill -9 blocks the next. */
+  readonly socket?: string;
+}
+
+const ENVOY_WORKERS = 2;
+/** Streams still open when Envoy is asked to end get this long. */
+const ENVOY_DRAIN_SECONDS = 2;
+
+/** All children in the order of their start. */
+export function describeChildren(
+  layout: Layout,
+  files: { natsConfig: string; envoyBootstrap: string },
+): readonly Child[] {
+  return [
+    natsServer(layout, files.natsConfig),
+    hasher(layout),
+    authz(layout),
+    xds(layout),
+    ...NODES.map((node) => referenceNode(layout, node)),
+    envoy(layout, files.envoyBootstrap),
+  ];
+}
+
+/** Removes what a killed predecessor left. */
+export async function clearTheWay(child: Child): Promise<void> {
+  if (child.socket !== undefined) await rm(child.socket, { force: true });
+}
+
+function natsServer(layout: Layout, config: string): Child {
+  return {
+    name: 'nats',
+    stage: 'storage',
+    command: command(layout, 'nats', { file: layout.config.natsServer, args: ['--config', config], env: {} }),
+    ready: accepts({ host: '127.0.0.1', port: layout.ports.nats }),
+  };
+}
+
+function hasher(layout: Layout): Child {
+  const socket = socketsOf(layout).hasher;
+  const env = { GATEWAY_HASHER_SOCKET: socket };
+  return {
+    name: 'hasher',
+    stage: 'services',
+    command: nodeCommand(layout, 'hasher', 'src/hasher/main.ts', env),
+    ready: accepts({ path: socket }),
+    socket,
+  };
+}
+
+function authz(layout: Layout): Child {
+  const { data, config } = layout;
+  const at = addressesOf(layout);
+  const sockets = socketsOf(layout);
+  const env = {
+    // Who runs the gateway at home need not read mails; anything else is set by hand.
+    GATEWAY_EMAIL_VERIFICATION: config.environment['GATEWAY_EMAIL_VERIFICATION'] ?? 'off',
+    GATEWAY_AUTHZ_GRPC_LISTEN: `unix:${sockets.authz}`,
+    GATEWAY_AUTHZ_HTTP_LISTEN: at.loopback('authz.http'),
+    GATEWAY_NATS_URL: at.nats,
+    GATEWAY_REPLICA: 'authz-1',
+    GATEWAY_HASHER_SOCKET: sockets.hasher,
+    GATEWAY_MASTER_KEY_FILE: layout.masterKeyFile,
+    GATEWAY_BOOTSTRAP_TOKEN_FILE: layout.bootstrapTokenFile,
+    GATEWAY_MAIL_DIR: data.mail,
+    GATEWAY_PUBLIC_URL: config.environment['GATEWAY_PUBLIC_URL'] ?? at.http,
+  };
+  return {
+    name: 'authz',
+    stage: 'services',
+    command: nodeCommand(layout, 'authz', 'src/authz/main.ts', env),
+    ready: answersOk(`${at.authzHttp}/health`),
+    socket: sockets.authz,
+  };
+}
+
+function xds(layout: Layout): Child {
+  const { data, config, ports, certificates } = layout;
+  const at = addressesOf(layout);
+  const env = {
+    GATEWAY_XDS_GRPC_LISTEN: at.xdsGrpc,
+    GATEWAY_XDS_HTTP_LISTEN: at.loopback('xds.http'),
+    GATEWAY_NATS_URL: at.nats,
+    GATEWAY_REPLICA: 'xds-1',
+    GATEWAY_EDGE_ADDRESS: config.edgeAddress,
+    GATEWAY_PORT: String(ports.http),
+    GATEWAY_TLS_PORT: String(ports.https),
+    GATEWAY_TLS_CERT_FILE: certificates.certificate,
+    GATEWAY_TLS_KEY_FILE: certificates.key,
+    GATEWAY_ACCESS_LOG: join(data.logs, 'access.log'),
+  };
+  return {
+    name: 'xds',
+    stage: 'services',
+    command: nodeCommand(layout, 'xds', 'xds/main.ts', env),
+    ready: answersOk(`${at.xdsHttp}/health`),
+  };
+}
+
+function referenceNode(layout: Layout, node: NodePlace): Child {
+  const env = {
+    NODE_LISTEN: addressesOf(layout).loopback(node.name),
+    NODE_KIND: node.kind,
+    NODE_SHARD: node.shard,
+  };
+  return {
+    name: node.name,
+    stage: 'services',
+    command: nodeCommand(layout, node.name, 'test/nodes/main.ts', env),
+    ready: accepts({ host: '127.0.0.1', port: layout.ports[node.name] }),
+  };
+}
+
+function envoy(layout: Layout, bootstrap: string): Child {
+  const args = [
+    ...['--config-path', bootstrap],
+    ...['--concurrency', String(ENVOY_WORKERS)],
+    // One Envoy a data folder; hot restart would need shared memory names of its own for each.
+    '--disable-hot-restart',
+    ...['--drain-time-s', String(ENVOY_DRAIN_SECONDS), '--drain-strategy', 'immediate'],
+    ...['--log-level', 'warning'],
+  ];
+  return {
+    name: 'envoy',
+    stage: 'edge',
+    command: command(layout, 'envoy', { file: layout.config.envoy, args, env: {} }),
+    ready: answersOk(`${addressesOf(layout).http}/ready`),
+  };
+}
+
+function nodeCommand(layout: Layout, name: string, main: string, env: Readonly<Record<string, string>>): Command {
+  const file = process.execPath;
+  const args = [join(layout.repository, main)];
+  return command(layout, name, { file, args, env: { NODE_COMPILE_CACHE: layout.data.compileCache, ...env } });
+}
+
+function command(
+  layout: Layout,
+  name: string,
+  { file, args, env }: { file: string; args: readonly string[]; env: Readonly<Record<string, string>> },
+): Command {
+  return {
+    file,
+    args,
+    env: { ...layout.config.environment, [SUPERVISED_BY]: layout.data.root, ...env },
+    logFile: join(layout.data.logs, `${name}.log`),
+  };
+}

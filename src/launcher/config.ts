@@ -1,0 +1,44 @@
+import { resolve } from 'node:path';
+import { EnvReader } from '#platform/env.ts';
+
+/** Settings of the development gateway. */
+export interface LauncherConfig {
+  /** HTTP/1.1, h2c and gRPC in clear; 0 = any free port, the same one at the next start. */
+  readonly httpPort: number;
+  /** TLS with the development CA; 0 as above. */
+  readonly httpsPort: number;
+  readonly edgeAddress: string;
+  readonly dataFolder: string;
+  readonly envoy: string;
+  readonly natsServer: string;
+  /** What the children get besides their own settings: everything this process got. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const HTTP_PORT = 8080;
+const HTTPS_PORT = 8443;
+/** Development is not reachable from other machines unless somebody asks for it. */
+const EDGE_ADDRESS = '127.0.0.1';
+const DATA_FOLDER = '.data';
+
+/**
+ * Reads the launcher's environment. The two servers are found, or fetched and verified, by scripts/start.mjs.
+ * @throws ConfigurationError naming every mistake
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>, repository: string): LauncherConfig {
+  const reader = new EnvReader(env);
+  const config = {
+    httpPort: reader.port('GATEWAY_PORT', HTTP_PORT),
+    httpsPort: reader.port('GATEWAY_TLS_PORT', HTTPS_PORT),
+    edgeAddress: reader.text('GATEWAY_EDGE_ADDRESS', EDGE_ADDRESS),
+    dataFolder: resolve(repository, reader.text('GATEWAY_DATA', DATA_FOLDER)),
+    envoy: reader.text('GATEWAY_ENVOY'),
+    natsServer: reader.text('GATEWAY_NATS_SERVER'),
+    environment: env,
+  };
+  if (config.httpPort !== 0 && config.httpPort === config.httpsPort) {
+    reader.mistake(`GATEWAY_PORT and GATEWAY_TLS_PORT are both ${config.httpPort}`);
+  }
+  reader.finish();
+  return config;
+}

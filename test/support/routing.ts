@@ -1,0 +1,49 @@
+import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
+import { type RevisionDraft, revisionFromDocument } from '#domain/routing/revision.ts';
+import type { RevisionNote, RoutingSnapshot } from '#domain/routing/types.ts';
+
+/** Builders of routing for tests. */
+
+export const ROUTING_NOTE: RevisionNote = { at: '2026-01-01T00:00:00.000Z', by: 'ann', note: '' };
+
+/** The same shards for every kind, one endpoint each, and tenants placed on one shard for all kinds. */
+export function routingDocument(
+  placements: Readonly<Record<string, string>>,
+  shards: readonly string[] = ['s1', 's2'],
+): Record<string, Record<string, unknown>> {
+  const directory = Object.fromEntries(
+    shards.map((shard, index) => [shard, { endpoints: [{ address: '10.0.0.5', port: 9_000 + index }] }]),
+  );
+  return {
+    aggregate_placement: placements,
+    projection_placement: placements,
+    runner_placement: placements,
+    aggregate_shards: directory,
+    projection_shards: directory,
+    runner_shards: directory,
+  };
+}
+
+/** Tenants `t0` ... on shards `s0` ... in turn. */
+export function manyTenants({ tenants, shards }: { readonly tenants: number; readonly shards: number }) {
+  const names = Array.from({ length: shards }, (_, index) => `s${index}`);
+  const placements = Object.fromEntries(
+    Array.from({ length: tenants }, (_, index) => [`t${index}`, `s${index % shards}`] as const),
+  );
+  return routingDocument(placements, names);
+}
+
+/** The revision after `parent` with this content. @throws when the document is mistaken or changes nothing */
+export function draftOf(document: unknown, parent?: RoutingSnapshot, note: RevisionNote = ROUTING_NOTE): RevisionDraft {
+  const parsed = parseRoutingDocument(document);
+  if (!parsed.ok) throw new Error(`the document is refused: ${JSON.stringify(parsed.error)}`);
+  const draft = revisionFromDocument(parent, parsed.value, note);
+  if (draft === undefined) throw new Error('the document changes nothing');
+  return draft;
+}
+
+/** A snapshot that was never stored; its manifest names nothing. */
+export const snapshotOf = (document: unknown, parent?: RoutingSnapshot): RoutingSnapshot => ({
+  ...draftOf(document, parent),
+  manifest: '0'.repeat(64),
+});

@@ -1,0 +1,132 @@
+import type { FileRegistry } from '@bufbuild/protobuf';
+import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import { LIMITS } from '#domain/limits.ts';
+import type { Log } from '#platform/log.ts';
+import { parseDeltaRequest } from './delta-request.ts';
+import type { AdsSession, SessionPort } from './session.ts';
+
+/** The incremental aggregated stream; messages stay bytes here. */
+export const DELTA_ADS_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+/** HTTP/2 pings both ways find a half-open connection (Envoy's side is in its bootstrap). */
+const KEEPALIVE_TIME_MS = 30_000;
+const KEEPALIVE_TIMEOUT_MS = 5_000;
+const STOP_BOUND_MS = 2_000;
+
+const passThrough = (bytes: Buffer): Buffer => bytes;
+const ADS_SERVICE = {
+  DeltaAggregatedResources: {
+    path: DELTA_ADS_PATH,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: passThrough,
+    requestDeserialize: passThrough,
+    responseSerialize: passThrough,
+    responseDeserialize: passThrough,
+  },
+} as const;
+
+type Stream = ServerDuplexStream<Buffer, Buffer>;
+
+/** Whoever holds the state: opens a session for each stream. */
+export interface SessionHost {
+  readonly isReady: boolean;
+  open(port: Omit<SessionPort, 'onChange'>): AdsSession;
+  close(session: AdsSession): void;
+}
+
+export interface AdsServer extends AsyncDisposable {
+  /** `host:port`; with port 0 the one that was free. */
+  readonly address: string;
+  streamsCount(): number;
+}
+
+/** Serves delta ADS. @throws Error when it cannot listen */
+export async function startAdsServer(options: {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly registry: FileRegistry;
+  readonly host: SessionHost;
+  readonly log: Log;
+}): Promise<AdsServer> {
+  const { host, registry, log } = options;
+  const streams = new Set<Stream>();
+  const server = new Server({
+    'grpc.max_receive_message_length': LIMITS.xdsMessageMaxBytes,
+    'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  });
+  server.addService(ADS_SERVICE, {
+    DeltaAggregatedResources: (stream: Stream) => serve(stream, { host, registry, log, streams }),
+  });
+  const port = await bind(server, options.listen);
+  log.info({ host: options.listen.host, port }, 'ADS listens');
+  return {
+    address: `${options.listen.host}:${port}`,
+    streamsCount: () => streams.size,
+    [Symbol.asyncDispose]: async () => {
+      for (const stream of streams) refuse(stream, 'this replica is stopping');
+      const overdue = setTimeout(() => server.forceShutdown(), STOP_BOUND_MS);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      clearTimeout(overdue);
+    },
+  };
+}
+
+interface Serving {
+  readonly host: SessionHost;
+  readonly registry: FileRegistry;
+  readonly log: Log;
+  readonly streams: Set<Stream>;
+}
+
+/**
+ * One stream: bytes in, bytes out. It reads on while the client does not, and stops writing then (`write` is false
+ * until `drain`), so neither side can block the other and nothing piles up.
+ */
+function serve(stream: Stream, { host, registry, log, streams }: Serving): void {
+  if (!host.isReady) {
+    refuse(stream, 'no routing revision is loaded yet');
+    return;
+  }
+  const peer = stream.getPeer();
+  const session = host.open({
+    send: (bytes) => stream.write(bytes),
+    refuse: (reason) => {
+      log.warn({ peer, node: session.node, reason }, 'stream refused');
+      refuse(stream, reason);
+    },
+  });
+  streams.add(stream);
+  const end = (): void => {
+    if (!streams.delete(stream)) return;
+    log.info({ peer, node: session.node }, 'stream ended');
+    host.close(session);
+  };
+  stream.on('data', (bytes: Buffer) => {
+    try {
+      session.receive(parseDeltaRequest(registry, bytes));
+    } catch (error) {
+      log.error({ err: error, peer, node: session.node }, 'request failed');
+      refuse(stream, 'the request cannot be read');
+    }
+  });
+  stream.on('drain', () => session.drained());
+  stream.on('end', () => {
+    end();
+    stream.end();
+  });
+  for (const event of ['cancelled', 'error', 'close'] as const) stream.on(event, end);
+}
+
+/** UNAVAILABLE: Envoy keeps what it has and tries again, here or at another replica. */
+function refuse(stream: Stream, details: string): void {
+  stream.emit('error', { code: status.UNAVAILABLE, details });
+}
+
+const bind = (server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(error);
+    });
+  });

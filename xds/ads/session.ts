@@ -1,0 +1,250 @@
+import { LIMITS } from '#domain/limits.ts';
+import type { EnvoyState } from '#ports/replica-board.ts';
+import { type Resource, stampOfVersion } from '../snapshot/resource.ts';
+import type { ResourceView } from '../snapshot/resource-table.ts';
+import { type ResourceType, resourceTypeOf, TYPE_URL, TYPES_IN_ORDER } from '../snapshot/resource-types.ts';
+import type { DeltaRequest } from './delta-request.ts';
+import { encodeDeltaResponse } from './delta-response.ts';
+import { type Reception, Subscription } from './subscription.ts';
+
+/** Rejections remembered for the status page. */
+const REJECTIONS_MAX_COUNT = 20;
+
+/** What all streams share: the tables, and what the control plane knows of removed clusters. */
+export interface SessionContext {
+  readonly clusters: ResourceView;
+  readonly endpoints: ResourceView;
+  readonly listeners: ResourceView;
+  readonly secrets: ResourceView;
+  /** Name of the one route configuration. */
+  readonly routeName: string;
+  /** The newest routing revision loaded here. */
+  readonly newestRevision: () => number;
+  /** The first revision that does without a cluster: an Envoy must route by that one or a later one to lose it. */
+  readonly retiredAt: (cluster: string) => number;
+  readonly nowMs: () => number;
+}
+
+/** The way to the client and back to the control plane. */
+export interface SessionPort {
+  /** @returns false when nothing more should be written before `drained` is called. */
+  readonly send: (bytes: Buffer) => boolean;
+  /** Ends the stream with UNAVAILABLE: the client tries another replica, or this one later. */
+  readonly refuse: (reason: string) => void;
+  /** The client acknowledged a stamp, rejected something or said who it is. */
+  readonly onChange: (event: SessionEvent) => void;
+}
+
+export type SessionEvent =
+  | { readonly kind: 'stamp_acked'; readonly stamp: number }
+  | {
+      readonly kind: 'rejected';
+      readonly type: ResourceType;
+      readonly names: readonly string[];
+      readonly error: string;
+    }
+  | { readonly kind: 'unknown_type'; readonly typeUrl: string }
+  | { readonly kind: 'known' };
+
+/**
+ * One Envoy on one delta ADS stream, apart from the socket. It decides what that Envoy is told and when:
+ *
+ * - types in order, differences made at the moment of sending, nothing while the client does not read;
+ * - a new stamp only when every cluster there is has been acknowledged by this Envoy (by name, through its endpoints),
+ *   one stamp at a time, never an older one than the Envoy has;
+ * - removed clusters only when the Envoy has routed by a revision without them for a while (`settle`).
+ *
+ * Nothing outlives the stream.
+ */
+export class AdsSession {
+  readonly #context: SessionContext;
+  readonly #port: SessionPort;
+  readonly #subscriptions: Readonly<Record<ResourceType, Subscription>>;
+  readonly #connectedAtMs: number;
+  /** Clusters this Envoy has not said to hold warm yet. */
+  readonly #unwarmed = new Set<string>();
+  #node: string | undefined;
+  #route: Resource | undefined;
+  #settledStamp = 0;
+  #rejections: EnvoyState['rejected'] = [];
+  #nonces = 0;
+  #isWritable = true;
+  #isOpen = true;
+
+  constructor(context: SessionContext, port: SessionPort) {
+    this.#context = context;
+    this.#port = port;
+    this.#connectedAtMs = context.nowMs();
+    const nextNonce = () => String(++this.#nonces);
+    const always = { mayRemove: () => true, nextNonce };
+    const route = { get: (name: string) => (name === context.routeName ? this.#route : undefined), names: () => [] };
+    this.#subscriptions = {
+      cluster: new Subscription({ view: context.clusters, mayRemove: (name) => this.#mayRemove(name), nextNonce }),
+      // Endpoints go with their cluster: Envoy unsubscribes them itself.
+      endpoint: new Subscription({ view: context.endpoints, mayRemove: () => false, nextNonce }),
+      listener: new Subscription({ view: context.listeners, ...always }),
+      secret: new Subscription({ view: context.secrets, mayRemove: () => false, nextNonce }),
+      route: new Subscription({
+        view: route,
+        mayRemove: () => false,
+        isReady: (name) => name !== context.routeName || this.#route !== undefined,
+        nextNonce,
+      }),
+    };
+    for (const name of context.clusters.names()) this.#unwarmed.add(name);
+  }
+
+  /** Undefined before the first request. */
+  get node(): string | undefined {
+    return this.#node;
+  }
+
+  /** The newest stamp this Envoy said to route by, 0 for none. */
+  get ackedStamp(): number {
+    return stampOfVersion(this.#subscriptions.route.ackedVersion(this.#context.routeName));
+  }
+
+  /** The stamp in the newest route configuration meant for this Envoy, 0 before the first. */
+  get stamp(): number {
+    return Math.max(stampOfVersion(this.#route?.version), this.ackedStamp);
+  }
+
+  /** Whether the next stamp could be sent now. */
+  get isReadyForStamp(): boolean {
+    return this.#isOpen && this.#unwarmed.size === 0 && !this.#subscriptions.route.isAwaiting;
+  }
+
+  receive(request: DeltaRequest): void {
+    if (!this.#isOpen) return;
+    if (this.#node === undefined) {
+      if (request.nodeId === undefined || request.nodeId === '') {
+        this.#refuse('the first request must name its node');
+        return;
+      }
+      this.#node = request.nodeId;
+    }
+    const type = resourceTypeOf(request.typeUrl);
+    if (type === undefined) {
+      this.#port.onChange({ kind: 'unknown_type', typeUrl: request.typeUrl });
+      return;
+    }
+    const before = this.ackedStamp;
+    const reception = this.#subscriptions[type].receive(request);
+    if (this.ackedStamp > this.#context.newestRevision()) {
+      this.#refuse(`this replica is at revision ${this.#context.newestRevision()}, behind what the Envoy has`);
+      return;
+    }
+    this.#learn(type, reception, request.initialVersions);
+    this.#pump();
+    if (this.ackedStamp !== before) this.#port.onChange({ kind: 'stamp_acked', stamp: this.ackedStamp });
+    else this.#port.onChange({ kind: 'known' });
+  }
+
+  /** Resources changed in their tables. */
+  changed(type: Exclude<ResourceType, 'route'>, names: readonly string[]): void {
+    if (type === 'cluster') {
+      for (const name of names) {
+        if (this.#context.clusters.get(name) === undefined) this.#unwarmed.delete(name);
+        else if (this.#subscriptions.cluster.ackedVersion(name) === undefined && !this.#holdsEndpoints(name)) {
+          this.#unwarmed.add(name);
+        }
+      }
+    }
+    this.#subscriptions[type].changed(names);
+    this.#pump();
+  }
+
+  /** Routes this Envoy by `route` from now on; ignored unless it is newer than, or as new as, what the Envoy has. */
+  routeBy(route: Resource): void {
+    if (!this.isReadyForStamp || stampOfVersion(route.version) < this.stamp) return;
+    this.#route = route;
+    this.#subscriptions.route.changed([this.#context.routeName]);
+    this.#pump();
+  }
+
+  /** The Envoy has routed by this stamp for the grace time: clusters that it does without may go. */
+  settle(stamp: number): void {
+    if (stamp <= this.#settledStamp) return;
+    this.#settledStamp = stamp;
+    this.#pump();
+  }
+
+  /** The client reads again. */
+  drained(): void {
+    this.#isWritable = true;
+    this.#pump();
+  }
+
+  close(): void {
+    this.#isOpen = false;
+  }
+
+  /** For the status page; undefined before the Envoy said who it is. */
+  state(): EnvoyState | undefined {
+    if (this.#node === undefined) return undefined;
+    return {
+      node: this.#node,
+      stamp: this.stamp,
+      acked: this.ackedStamp,
+      connectedAt: new Date(this.#connectedAtMs).toISOString(),
+      rejected: this.#rejections,
+    };
+  }
+
+  #holdsEndpoints(name: string): boolean {
+    return this.#subscriptions.endpoint.ackedVersion(name) !== undefined;
+  }
+
+  #mayRemove(cluster: string): boolean {
+    return this.#settledStamp >= this.#context.retiredAt(cluster);
+  }
+
+  /** What an answer tells of warm clusters and of rejections. */
+  #learn(type: ResourceType, reception: Reception, initialVersions: Readonly<Record<string, string>>): void {
+    const held = reception.kind === 'ack' ? reception.names : Object.keys(initialVersions);
+    if (type === 'endpoint') for (const name of held) this.#unwarmed.delete(name);
+    if (type === 'cluster') {
+      // A cluster of DNS names has no endpoints to acknowledge: Envoy acknowledges it when it is resolved.
+      for (const name of held) if (this.#context.endpoints.get(name) === undefined) this.#unwarmed.delete(name);
+    }
+    if (reception.kind === 'ack') this.#forgive(type, reception.names);
+    if (reception.kind === 'nack') this.#remember(type, reception);
+  }
+
+  #remember(type: ResourceType, rejection: Extract<Reception, { kind: 'nack' }>): void {
+    const { names, error, culprit } = rejection;
+    this.#port.onChange({ kind: 'rejected', type, names, error });
+    if (culprit === undefined) return;
+    const at = new Date(this.#context.nowMs()).toISOString();
+    const entry = { type: TYPE_URL[type], names: [culprit], error, at };
+    this.#rejections = [...this.#rejections, entry].slice(-REJECTIONS_MAX_COUNT);
+  }
+
+  #forgive(type: ResourceType, names: readonly string[]): void {
+    if (this.#rejections.length === 0) return;
+    this.#rejections = this.#rejections.filter(
+      (rejection) => rejection.type !== TYPE_URL[type] || !rejection.names.some((name) => names.includes(name)),
+    );
+  }
+
+  #refuse(reason: string): void {
+    this.#isOpen = false;
+    this.#port.refuse(reason);
+  }
+
+  #pump(): void {
+    for (const type of TYPES_IN_ORDER) {
+      for (;;) {
+        if (!this.#isOpen || !this.#isWritable) return;
+        const delta = this.#subscriptions[type].next();
+        if (delta === undefined) break;
+        // A changed cluster warms anew and wants its endpoints again, though they are the same.
+        if (type === 'cluster') for (const { name } of delta.resources) this.#subscriptions.endpoint.resend(name);
+        this.#isWritable = this.#port.send(encodeDeltaResponse({ typeUrl: TYPE_URL[type], ...delta }));
+      }
+    }
+  }
+}
+
+/** How long a stamp must have been acknowledged before clusters that it does without are removed. */
+export const SETTLE_AFTER_MS = LIMITS.clusterRemovalGraceMs;

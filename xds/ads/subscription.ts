@@ -1,0 +1,239 @@
+import type { Resource } from '../snapshot/resource.ts';
+import type { ResourceView } from '../snapshot/resource-table.ts';
+import type { DeltaRequest } from './delta-request.ts';
+
+/** What the client is told of a name that does not exist, as its version. */
+const REMOVED = '';
+
+/** What a request said about an earlier response. */
+export type Reception =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'ack'; readonly names: readonly string[] }
+  /** `culprit`: the one name the rejection is about, once it is known; until then the names are tried apart. */
+  | {
+      readonly kind: 'nack';
+      readonly names: readonly string[];
+      readonly culprit: string | undefined;
+      readonly error: string;
+    };
+
+/** The content of the next response of a type. */
+export interface Delta {
+  readonly nonce: string;
+  readonly resources: readonly Resource[];
+  readonly removed: readonly string[];
+}
+
+export interface SubscriptionOptions {
+  readonly view: ResourceView;
+  /**
+   * Whether a name that exists no longer may be taken from this client now; false keeps it for a later look. Names the
+   * client asked for and that never existed are always answered.
+   */
+  readonly mayRemove: (name: string) => boolean;
+  /** False: nothing at all is said about this name yet, not even that it does not exist. */
+  readonly isReady?: (name: string) => boolean;
+  /** Makes the nonce of each response, unique on the stream. */
+  readonly nextNonce: () => string;
+}
+
+/**
+ * One stream's state for one type of resources: the incremental protocol (Envoy, "xDS REST and gRPC protocol",
+ * incremental xDS) as a plain object apart from the socket.
+ *
+ * - `wildcard` and `names`: what the client wants. `sent`: what it is assumed to hold, `acked`: what it said it holds.
+ * - `dirty`: names whose newest version may have to be sent; the difference is made when it is sent, so nothing goes
+ *   stale in a queue and memory is bounded by the names.
+ * - `inflight`: what each unanswered response carried. `bad`: versions this client rejected, never sent again to it.
+ * - `apart`: groups of names to be sent on their own, after a response of several was rejected (halving).
+ */
+export class Subscription {
+  readonly #options: SubscriptionOptions;
+  readonly #names = new Set<string>();
+  readonly #sent = new Map<string, string>();
+  readonly #acked = new Map<string, string>();
+  readonly #dirty = new Set<string>();
+  readonly #inflight = new Map<string, ReadonlyMap<string, string>>();
+  readonly #bad = new Map<string, string>();
+  #apart: readonly string[][] = [];
+  #wildcard = false;
+  #begun = false;
+  /** The first wildcard request is answered even with nothing: Envoy waits for it. */
+  #owesAnswer = false;
+
+  constructor(options: SubscriptionOptions) {
+    this.#options = options;
+  }
+
+  /** Subscription changes count in every request, also in one whose nonce is stale. */
+  receive(request: DeltaRequest): Reception {
+    const isFirst = !this.#begun;
+    this.#begun = true;
+    if (isFirst && request.subscribe.length === 0 && request.unsubscribe.length === 0) this.#subscribe('*');
+    for (const name of request.subscribe) this.#subscribe(name);
+    for (const name of request.unsubscribe) this.#unsubscribe(name);
+    if (isFirst) this.#resume(request.initialVersions);
+    return this.#settle(request);
+  }
+
+  /** Names that changed in the table. */
+  changed(names: Iterable<string>): void {
+    for (const name of names) if (this.#wants(name)) this.#dirty.add(name);
+  }
+
+  /** Sends a name again though its version is the same: the client has dropped what it held. */
+  resend(name: string): void {
+    if (!this.#wants(name)) return;
+    this.#sent.delete(name);
+    this.#dirty.add(name);
+  }
+
+  /** The next response, registered as sent; undefined when there is nothing to say. */
+  next(): Delta | undefined {
+    const [group, ...later] = this.#apart;
+    this.#apart = later;
+    const resources: Resource[] = [];
+    const removed: string[] = [];
+    for (const name of group ?? [...this.#dirty]) this.#collect(name, resources, removed);
+    if (resources.length === 0 && removed.length === 0 && !this.#owesAnswer) {
+      return later.length > 0 ? this.next() : undefined;
+    }
+    this.#owesAnswer = false;
+    const carried = new Map<string, string>();
+    for (const { name, version } of resources) carried.set(name, version);
+    for (const name of removed) carried.set(name, REMOVED);
+    for (const [name, version] of carried) this.#sent.set(name, version);
+    const nonce = this.#options.nextNonce();
+    this.#inflight.set(nonce, carried);
+    return { nonce, resources, removed };
+  }
+
+  /** The version of a name that the client said it holds; undefined when it holds none. */
+  ackedVersion(name: string): string | undefined {
+    return this.#acked.get(name);
+  }
+
+  /** Names the client holds by its own word. */
+  ackedNames(): Iterable<string> {
+    return this.#acked.keys();
+  }
+
+  /** Whether a response awaits its answer. */
+  get isAwaiting(): boolean {
+    return this.#inflight.size > 0;
+  }
+
+  /** Whether the newest version of a name was rejected by this client. */
+  isRejected(name: string): boolean {
+    const version = this.#options.view.get(name)?.version;
+    return version !== undefined && this.#bad.get(name) === version;
+  }
+
+  #wants(name: string): boolean {
+    return this.#wildcard || this.#names.has(name);
+  }
+
+  #subscribe(name: string): void {
+    if (name === '*') {
+      this.#wildcard = true;
+      this.#owesAnswer = true;
+      for (const each of this.#options.view.names()) this.#dirty.add(each);
+      return;
+    }
+    this.#names.add(name);
+    // Subscribing again asks for the resource again, whatever was sent before.
+    this.#sent.delete(name);
+    this.#dirty.add(name);
+  }
+
+  #unsubscribe(name: string): void {
+    if (name === '*') {
+      this.#wildcard = false;
+      for (const each of [...this.#sent.keys()]) if (!this.#names.has(each)) this.#forget(each);
+      for (const each of [...this.#dirty]) if (!this.#names.has(each)) this.#dirty.delete(each);
+      return;
+    }
+    this.#names.delete(name);
+    this.#forget(name);
+    // Still wanted by the wildcard: the client is told again what there is, or that there is nothing.
+    if (this.#wildcard) this.#dirty.add(name);
+  }
+
+  #forget(name: string): void {
+    this.#sent.delete(name);
+    this.#acked.delete(name);
+    this.#dirty.delete(name);
+  }
+
+  /** A reconnecting client says what it holds: only what differs is sent, and what is gone is removed. */
+  #resume(versions: Readonly<Record<string, string>>): void {
+    for (const [name, version] of Object.entries(versions)) {
+      this.#sent.set(name, version);
+      this.#acked.set(name, version);
+      if (this.#wants(name)) this.#dirty.add(name);
+    }
+  }
+
+  #settle(request: DeltaRequest): Reception {
+    const carried = this.#inflight.get(request.nonce);
+    if (carried === undefined) return { kind: 'none' };
+    this.#inflight.delete(request.nonce);
+    return request.error === undefined ? this.#acknowledge(carried) : this.#reject(carried, request.error);
+  }
+
+  #acknowledge(carried: ReadonlyMap<string, string>): Reception {
+    for (const [name, version] of carried) {
+      if (version === REMOVED) this.#acked.delete(name);
+      else if (this.#wants(name)) this.#acked.set(name, version);
+    }
+    return { kind: 'ack', names: [...carried.keys()] };
+  }
+
+  /**
+   * A rejected response of one name makes this version bad. Of several names nobody knows which one it was, nor which
+   * were applied: each half is sent again on its own, down to the culprits; valid halves stick.
+   */
+  #reject(carried: ReadonlyMap<string, string>, error: string): Reception {
+    const names = [...carried].filter(([, version]) => version !== REMOVED).map(([name]) => name);
+    const [only] = names;
+    if (names.length === 1 && only !== undefined) {
+      this.#bad.set(only, carried.get(only) ?? '');
+      this.#assumeAcked(only, carried.get(only));
+      return { kind: 'nack', names, culprit: only, error };
+    }
+    for (const name of names) this.#assumeAcked(name, carried.get(name));
+    const middle = Math.ceil(names.length / 2);
+    this.#apart = [...this.#apart, names.slice(0, middle), names.slice(middle)].filter((group) => group.length > 0);
+    for (const name of names) this.#dirty.delete(name);
+    return { kind: 'nack', names, culprit: undefined, error };
+  }
+
+  /** After a rejection the client still holds what it had; a later version already on its way wins. */
+  #assumeAcked(name: string, rejectedVersion: string | undefined): void {
+    if (this.#sent.get(name) !== rejectedVersion) return;
+    const held = this.#acked.get(name);
+    if (held === undefined) this.#sent.delete(name);
+    else this.#sent.set(name, held);
+  }
+
+  #collect(name: string, resources: Resource[], removed: string[]): void {
+    if (this.#options.isReady?.(name) === false) return;
+    const sent = this.#sent.get(name);
+    const resource = this.#options.view.get(name);
+    if (!this.#wants(name)) {
+      this.#dirty.delete(name);
+      return;
+    }
+    if (resource !== undefined) {
+      this.#dirty.delete(name);
+      if (resource.version !== sent && resource.version !== this.#bad.get(name)) resources.push(resource);
+      return;
+    }
+    const isUnknown = sent === undefined && this.#names.has(name);
+    if (!isUnknown && (sent === undefined || sent === REMOVED)) this.#dirty.delete(name);
+    else if (isUnknown || this.#options.mayRemove(name)) {
+      this.#dirty.delete(name);
+      removed.push(name);
+    }
+  }
+}

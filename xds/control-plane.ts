@@ -1,0 +1,251 @@
+import type { JsonValue } from '@bufbuild/protobuf';
+import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
+import { LIMITS } from '#domain/limits.ts';
+import type { RoutingSnapshot, Shard, ShardDirectory } from '#domain/routing/types.ts';
+import type { EnvoyState } from '#ports/replica-board.ts';
+import {
+  AdsSession,
+  SETTLE_AFTER_MS,
+  type SessionContext,
+  type SessionEvent,
+  type SessionPort,
+} from './ads/session.ts';
+import type { Resource } from './snapshot/resource.ts';
+import { ResourceTable } from './snapshot/resource-table.ts';
+import type { ResourceType } from './snapshot/resource-types.ts';
+
+/** A resource before it is encoded: its name and Envoy's JSON of it. */
+export interface NamedJson {
+  readonly name: string;
+  readonly json: JsonValue;
+}
+
+export interface ControlPlaneOptions {
+  readonly translateCluster: (kind: ServiceKind, shardName: string, shard: Shard) => NamedJson;
+  /** Undefined for a cluster whose addresses Envoy resolves itself. */
+  readonly translateEndpoints: (kind: ServiceKind, shardName: string, shard: Shard) => NamedJson | undefined;
+  readonly translateRoutes: (stamp: number) => NamedJson;
+  /** Checks and encodes; throws when the resource is not valid, which is a bug or an entry the parser let through. */
+  readonly encode: (type: ResourceType, resource: NamedJson, versionPrefix?: string) => Resource;
+  readonly routeName: string;
+  readonly listeners: readonly NamedJson[];
+  readonly nowMs: () => number;
+  readonly schedule: (delayMs: number, task: () => void) => void;
+  /** Something an operator or another replica should hear of has changed. */
+  readonly onEnvoysChanged: () => void;
+  readonly onEvent: (session: AdsSession, event: SessionEvent) => void;
+}
+
+interface DepartedNode {
+  readonly ackedStamp: number;
+  readonly untilMs: number;
+}
+
+const NO_SHARDS: Readonly<Record<ServiceKind, ShardDirectory>> = {
+  aggregate: new Map(),
+  projection: new Map(),
+  runner: new Map(),
+};
+
+/**
+ * What Envoys are told, from routing revisions and the word of the authz replicas (design section 3.7). A revision's
+ * clusters are offered at once; Envoys are stamped with it when every live authz replica holds it; clusters that no
+ * stamp in force needs go last. One change costs what it changes, times the connected Envoys.
+ */
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #tables = {
+    cluster: new ResourceTable(),
+    endpoint: new ResourceTable(),
+    listener: new ResourceTable(),
+    secret: new ResourceTable(),
+  };
+  readonly #sessions = new Set<AdsSession>();
+  readonly #settling = new WeakSet<AdsSession>();
+  readonly #departed = new Map<string, DepartedNode>();
+  /** Clusters that a revision dropped and that are still offered, and the revision that dropped them. */
+  readonly #retiring = new Map<string, number>();
+  /** The same for clusters offered no longer: Envoys that hold them may lose them after that revision. */
+  readonly #retired = new Map<string, number>();
+  readonly #context: SessionContext;
+  #shards = NO_SHARDS;
+  #newest = 0;
+  #firstRevision = 0;
+  #confirmed: number | undefined;
+  #route: Resource | undefined;
+  #routeStamp = 0;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    for (const listener of options.listeners) this.#tables.listener.put(options.encode('listener', listener));
+    this.#context = {
+      clusters: this.#tables.cluster,
+      endpoints: this.#tables.endpoint,
+      listeners: this.#tables.listener,
+      secrets: this.#tables.secret,
+      routeName: options.routeName,
+      newestRevision: () => this.#newest,
+      retiredAt: (name) => this.#retired.get(name) ?? this.#firstRevision,
+      nowMs: options.nowMs,
+    };
+  }
+
+  /** Whether a complete revision has been loaded: before that, streams are refused instead of told "nothing". */
+  get isReady(): boolean {
+    return this.#newest > 0;
+  }
+
+  get newestRevision(): number {
+    return this.#newest;
+  }
+
+  /** The revision that Envoys may be stamped with now. */
+  get stampTarget(): number {
+    return Math.max(this.#routeStamp, Math.min(this.#newest, this.#confirmed ?? this.#newest));
+  }
+
+  /** A newer routing revision. @throws when one of its shards cannot be encoded; nothing has changed then */
+  applyRevision(snapshot: RoutingSnapshot): void {
+    const fresh = this.#encodeChanges(snapshot);
+    const clusters = fresh.clusters.filter((resource) => this.#tables.cluster.put(resource));
+    const endpoints = fresh.endpoints.filter((resource) => this.#tables.endpoint.put(resource));
+    for (const name of fresh.withoutEndpoints) this.#tables.endpoint.remove(name);
+    for (const { name } of fresh.clusters) {
+      this.#retiring.delete(name);
+      this.#retired.delete(name);
+    }
+    for (const name of fresh.dropped) this.#retiring.set(name, snapshot.revision);
+    this.#shards = snapshot.shards;
+    this.#newest = snapshot.revision;
+    if (this.#firstRevision === 0) this.#firstRevision = snapshot.revision;
+    this.#tell('cluster', clusters.map(nameOf));
+    this.#tell('endpoint', endpoints.map(nameOf));
+    this.advance();
+  }
+
+  /** The oldest revision among the newest of all live authz replicas; undefined while none is heard of. */
+  confirm(revision: number | undefined): void {
+    this.#confirmed = revision;
+    this.advance();
+  }
+
+  putSecret(secret: NamedJson): void {
+    if (this.#tables.secret.put(this.#options.encode('secret', secret))) this.#tell('secret', [secret.name]);
+  }
+
+  /** A new stream. Ask `isReady` before. */
+  open(port: Omit<SessionPort, 'onChange'>): AdsSession {
+    const session: AdsSession = new AdsSession(this.#context, {
+      ...port,
+      onChange: (event) => this.#onSessionEvent(session, event),
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  close(session: AdsSession): void {
+    session.close();
+    if (!this.#sessions.delete(session)) return;
+    if (session.node !== undefined && session.ackedStamp > 0) {
+      const untilMs = this.#options.nowMs() + LIMITS.nodeForgetAfterMs;
+      this.#departed.set(session.node, { ackedStamp: session.ackedStamp, untilMs });
+      this.#options.schedule(LIMITS.nodeForgetAfterMs, () => this.#forgetDeparted());
+    }
+    this.#options.onEnvoysChanged();
+  }
+
+  /** The Envoys connected now. */
+  envoys(): readonly EnvoyState[] {
+    return [...this.#sessions].flatMap((session) => session.state() ?? []);
+  }
+
+  /** The oldest stamp that some Envoy may route by; one that left counts for a while, because it may be back. */
+  oldestStamp(): number | undefined {
+    const stamps = [...this.#sessions].flatMap((session) => (session.ackedStamp > 0 ? [session.ackedStamp] : []));
+    for (const departed of this.#departed.values()) stamps.push(departed.ackedStamp);
+    return stamps.length === 0 ? undefined : Math.min(...stamps);
+  }
+
+  /** Sends the newest permitted stamp to whoever can take it, and stops offering clusters that it does without. */
+  advance(): void {
+    if (!this.isReady) return;
+    const target = this.stampTarget;
+    if (target > this.#routeStamp || this.#route === undefined) {
+      this.#route = this.#options.encode('route', this.#options.translateRoutes(target), `${target}-`);
+      this.#routeStamp = target;
+    }
+    const route = this.#route;
+    for (const session of this.#sessions) if (session.stamp < target) session.routeBy(route);
+    this.#stopOffering(target);
+  }
+
+  #stopOffering(target: number): void {
+    const names: string[] = [];
+    for (const [name, revision] of this.#retiring) {
+      if (revision > target) continue;
+      this.#retiring.delete(name);
+      this.#retired.set(name, revision);
+      this.#tables.cluster.remove(name);
+      this.#tables.endpoint.remove(name);
+      names.push(name);
+    }
+    if (names.length > 0) this.#tell('cluster', names);
+  }
+
+  #encodeChanges(snapshot: RoutingSnapshot) {
+    const { encode, translateCluster, translateEndpoints } = this.#options;
+    const clusters: Resource[] = [];
+    const endpoints: Resource[] = [];
+    const withoutEndpoints: string[] = [];
+    const dropped: string[] = [];
+    for (const kind of SERVICE_KINDS) {
+      const before = this.#shards[kind];
+      const after = snapshot.shards[kind];
+      if (before === after) continue;
+      for (const [shardName, shard] of after) {
+        if (before.get(shardName) === shard) continue;
+        clusters.push(encode('cluster', translateCluster(kind, shardName, shard)));
+        const assignment = translateEndpoints(kind, shardName, shard);
+        if (assignment === undefined) withoutEndpoints.push(clusterName(kind, shardName));
+        else endpoints.push(encode('endpoint', assignment));
+      }
+      for (const shardName of before.keys()) if (!after.has(shardName)) dropped.push(clusterName(kind, shardName));
+    }
+    return { clusters, endpoints, withoutEndpoints, dropped };
+  }
+
+  #tell(type: Exclude<ResourceType, 'route'>, names: readonly string[]): void {
+    if (names.length === 0) return;
+    for (const session of this.#sessions) session.changed(type, names);
+  }
+
+  #onSessionEvent(session: AdsSession, event: SessionEvent): void {
+    if (event.kind !== 'known') this.#options.onEvent(session, event);
+    if (event.kind === 'stamp_acked') {
+      if (session.node !== undefined) this.#departed.delete(session.node);
+      this.#settleLater(session);
+    }
+    if (this.#route !== undefined && session.stamp < this.stampTarget) session.routeBy(this.#route);
+    if (event.kind !== 'unknown_type') this.#options.onEnvoysChanged();
+  }
+
+  /** One timer per stream, however many stamps it acknowledges meanwhile. */
+  #settleLater(session: AdsSession): void {
+    if (this.#settling.has(session)) return;
+    this.#settling.add(session);
+    const stamp = session.ackedStamp;
+    this.#options.schedule(SETTLE_AFTER_MS, () => {
+      this.#settling.delete(session);
+      session.settle(stamp);
+      if (session.ackedStamp > stamp && this.#sessions.has(session)) this.#settleLater(session);
+    });
+  }
+
+  #forgetDeparted(): void {
+    const nowMs = this.#options.nowMs();
+    for (const [node, { untilMs }] of this.#departed) if (untilMs <= nowMs) this.#departed.delete(node);
+    this.#options.onEnvoysChanged();
+  }
+}
+
+const nameOf = (resource: Resource): string => resource.name;
