@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { createLog } from '#platform/log.ts';
+import { createMetrics } from '#platform/metrics.ts';
+import { createCheckObserver } from '../src/authz/ext-authz/check-observer.ts';
 import { CHECK_PATH, startExtAuthzServer } from '../src/authz/ext-authz/server.ts';
 import { bearer, checkFixture, checkJson, encodeCheck } from '../test/support/check-fixture.ts';
-import { interleave, printJson, printTable, shown, summarise } from './harness.ts';
+import { interleave, printJson, printTable, shown, summarise } from './rig/harness.ts';
 
 /**
  * CPU microseconds per ext_authz check: our check behind grpc-js with bytes passed through, against a server that always
@@ -25,7 +27,10 @@ const BROWSER_HEADERS: readonly (readonly [string, string])[] = [
   [':path', '/v1/query/orders?limit=50&cursor=eyJhIjoxfQ'],
   [':method', 'POST'],
   [':scheme', 'https'],
-  ['user-agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'],
+  [
+    'user-agent',
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
+  ],
   ['accept', 'application/json, text/plain, */*'],
   ['accept-language', 'en-GB,en;q=0.9,de;q=0.8'],
   ['accept-encoding', 'gzip, deflate, br, zstd'],
@@ -43,9 +48,13 @@ const BROWSER_HEADERS: readonly (readonly [string, string])[] = [
 
 type Variant = 'ours' | 'proto-loader';
 
-/** Requests of many users, all of which our check allows, and the check that knows them. Equal seeds are not needed. */
+const silent = createLog({ service: 'bench', level: 'silent' });
+/** Counts and measures as in production. */
+const observer = () => createCheckObserver({ metrics: createMetrics('bench'), log: silent });
+
+/** Requests of many users, all of which our check allows, and the check that knows them. */
 function workload() {
-  const fixture = checkFixture();
+  const fixture = checkFixture({ observer: observer() });
   // Tokens of one member with different ids: each is verified once, then remembered.
   const requests = Array.from({ length: USERS_COUNT }, (_, index) => {
     const token = fixture.tokenOf('usr_member', { jti: `jti_${index}` });
@@ -57,13 +66,13 @@ function workload() {
 
 async function serve(variant: Variant, key: string): Promise<string> {
   if (variant === 'proto-loader') return serveAlwaysAllow();
-  const fixture = checkFixture(key);
+  const fixture = checkFixture({ pem: key, observer: observer() });
   const server = await startExtAuthzServer({
     listen: { host: '127.0.0.1', port: 0 },
     check: fixture.check,
     routing: fixture.keeper,
     canDecide: () => true,
-    log: createLog({ service: 'bench', level: 'silent' }),
+    log: silent,
   });
   return server.address;
 }
@@ -129,7 +138,9 @@ async function load(client: Client, requests: readonly Buffer[], isEnough: (done
       const request = requests[sent % requests.length] ?? Buffer.alloc(0);
       sent += 1;
       await new Promise<void>((resolve, reject) => {
-        client.makeUnaryRequest(CHECK_PATH, same, same, request, (error) => (error === null ? resolve() : reject(error)));
+        client.makeUnaryRequest(CHECK_PATH, same, same, request, (error) =>
+          error === null ? resolve() : reject(error),
+        );
       });
       done += 1;
     }
@@ -169,7 +180,8 @@ async function runBench(): Promise<void> {
   };
 
   try {
-    for (const { client } of Object.values(servers)) await load(client, work.requests, (done) => done >= WARM_UP_CHECKS);
+    for (const { client } of Object.values(servers))
+      await load(client, work.requests, (done) => done >= WARM_UP_CHECKS);
     pure();
     const results = await interleave(
       { pure, ours: () => perCheck('ours'), loader: () => perCheck('proto-loader') },

@@ -21,13 +21,8 @@ import { ControlPlane } from './control-plane.ts';
 import { createEncoder } from './encode.ts';
 import { startHttpServer } from './http-server.ts';
 import { watchEvents } from './observe.ts';
+import { edgeListeners, edgeSecret, TRANSLATORS } from './resources.ts';
 import { watchTlsFiles } from './tls-files.ts';
-import { translateCluster } from './translate/cluster.ts';
-import { translateEndpoints } from './translate/endpoint.ts';
-import { translateListeners } from './translate/listener.ts';
-import { ROUTE_CONFIG } from './translate/names.ts';
-import { translateRoutes } from './translate/route-config.ts';
-import { translateSecret } from './translate/secret.ts';
 
 /** The xDS server: turns routing revisions into Envoy's resources and serves them over delta ADS. */
 const DRAIN_MS = 10_000;
@@ -47,18 +42,15 @@ await runProgram({
 async function start(config: XdsConfig, log: Log, shutdown: AbortSignal): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const metrics = createMetrics('xds');
-  const commandDescriptor = readFileSync(join(config.protoDir, 'command-service.binpb'));
-  const registry = loadRegistry([readFileSync(join(config.protoDir, 'envoy-api.binpb')), commandDescriptor]);
+  const descriptors = readFileSync(join(config.protoDir, 'command-service.binpb'));
+  const registry = loadRegistry([readFileSync(join(config.protoDir, 'envoy-api.binpb')), descriptors]);
 
   let announcer: Announcer | undefined;
   let source: RevisionSource | undefined;
   const controlPlane = new ControlPlane({
-    translateCluster,
-    translateEndpoints,
-    translateRoutes,
+    ...TRANSLATORS,
     encode: createEncoder(registry),
-    routeName: ROUTE_CONFIG,
-    listeners: translateListeners({ ...config.edge, accessLogPath: config.accessLogPath, commandDescriptor }),
+    listeners: edgeListeners({ ...config.edge, accessLogPath: config.accessLogPath, descriptors }),
     nowMs: () => Date.now(),
     schedule: (delayMs, task) => setTimeout(task, delayMs).unref(),
     onEnvoysChanged: () => announcer?.request(),
@@ -67,7 +59,7 @@ async function start(config: XdsConfig, log: Log, shutdown: AbortSignal): Promis
   stack.use(
     await watchTlsFiles({
       files: { certificate: config.tlsCertificateFile, key: config.tlsKeyFile },
-      onChange: (certificate, key) => controlPlane.putSecret(translateSecret(certificate, key)),
+      onChange: (certificate, key) => controlPlane.putSecret(edgeSecret(certificate, key)),
       log,
     }),
   );

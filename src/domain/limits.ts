@@ -72,8 +72,23 @@ export const LIMITS = {
   replicaAnnounceEveryMs: 1_000,
   appliedWaitMaxMs: 2_000,
 
+  // Shards
+  upstreamConnectTimeoutMs: 1_000,
+  shardConnectionsMaxCount: 1_024,
+  shardRequestsMaxCount: 10_000,
+  transcodedResponseMaxBytes: 4_194_304,
+
   // xDS
   xdsMessageMaxBytes: 33_554_432,
+  /** Responses of one type an Envoy may leave unanswered before it is sent no more of it. */
+  xdsResponsesInFlightMaxCount: 64,
+  /** Names of changed resources remembered per type; a stream further behind compares everything. */
+  xdsChangeLogMaxCount: 20_000,
+  /** How long a reconnecting Envoy may take to say by which revision it routes before it is answered anyway. */
+  xdsReconnectSettleMs: 500,
+  xdsRejectionsPerNodeMaxCount: 20,
+  xdsNodesMaxCount: 1_000,
+  xdsAnnounceEveryMs: 100,
   clusterRemovalGraceMs: 5_000,
   nodeForgetAfterMs: 60_000,
 } as const;

@@ -51,10 +51,13 @@ for (const file of readdirSync(import.meta.dirname).filter((name) => name.endsWi
   const scenario = parseScenario(readFileSync(new URL(file, import.meta.url), 'utf8'));
   const index = indexOf(scenario.world);
   describe(file, () => {
-    it.each(scenario.requests.map((request) => [JSON.stringify(request), request] as const))('%s', (_title, request) => {
-      const question = toQuestion(request);
-      expect(judge(scenario.world, question), 'the independent engine').toBe(request.want);
-      expect(answerOf(scenario.world, rowOf(request.endpoint), question, index)).toBe(request.want);
-    });
+    it.each(scenario.requests.map((request) => [JSON.stringify(request), request] as const))(
+      '%s',
+      (_title, request) => {
+        const question = toQuestion(request);
+        expect(judge(scenario.world, question), 'the independent engine').toBe(request.want);
+        expect(answerOf(scenario.world, rowOf(request.endpoint), question, index)).toBe(request.want);
+      },
+    );
   });
 }

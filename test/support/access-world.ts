@@ -42,8 +42,15 @@ export function rowOf(id: string): EndpointRow {
   return row;
 }
 
+/** What a request says, where a row says what to do about it. */
+interface Asked extends Pick<Question, 'tenants'> {
+  readonly token?: Question['token'] | undefined;
+  readonly resource?: string;
+  readonly message?: Question['message'];
+}
+
 /** The oracle's question about a row. */
-export const questionOf = (row: EndpointRow, rest: Pick<Question, 'token' | 'tenants' | 'resource' | 'message'>): Question => ({
+export const questionOf = (row: EndpointRow, rest: Asked): Question => ({
   access: row.access,
   tenantRule: row.tenant,
   ...(row.action === undefined ? {} : { action: row.action }),
@@ -60,7 +67,11 @@ const NO_MESSAGE = { aggregate_type: [], aggregate_id: [], command_id: [] } as c
 export function answerOf(world: World, row: EndpointRow, question: Question, index = indexOf(world)): string {
   const { token } = question;
   const verified = token && {
-    principalId: token.user, sessionId: token.session, tokenId: 'jti_a', clientId: 'gateway', issuedAt: token.issuedAt,
+    principalId: token.user,
+    sessionId: token.session,
+    tokenId: 'jti_a',
+    clientId: 'gateway',
+    issuedAt: token.issuedAt,
     expiresAt: token.issuedAt + 600,
   };
   const failed = token?.state === 'expired' ? 'token_expired' : 'token_invalid';
@@ -72,7 +83,10 @@ export function answerOf(world: World, row: EndpointRow, question: Question, ind
       credentials:
         token === undefined || verified === undefined
           ? { kind: 'none' }
-          : { kind: 'token', result: token.state === 'good' ? { ok: true, token: verified } : { ok: false, reason: failed } },
+          : {
+              kind: 'token',
+              result: token.state === 'good' ? { ok: true, token: verified } : { ok: false, reason: failed },
+            },
       pathResource: question.resource,
       message: question.message ?? NO_MESSAGE,
     },

@@ -19,10 +19,10 @@ import type { RoutingSnapshot, TenantPlacements } from '#domain/routing/types.ts
 import { decodeToJson, encodeJson, loadRegistry } from '#platform/proto-registry.ts';
 import type { ReplicaState } from '#ports/replica-board.ts';
 import { type Check, createCheck } from '../../src/authz/ext-authz/check.ts';
-import type { DenialRecord } from '../../src/authz/ext-authz/check-observer.ts';
+import type { CheckObserver, DenialRecord } from '../../src/authz/ext-authz/check-observer.ts';
 import { createDecisionIds } from '../../src/authz/ext-authz/decision-ids.ts';
-import { FIELD_EXTRACTION } from '../../src/authz/ext-authz/scan-extracted-fields.ts';
 import { SnapshotKeeper } from '../../src/authz/ext-authz/snapshot-keeper.ts';
+import { FIELD_EXTRACTION } from '../../src/authz/ext-authz/wire/scan-extracted-fields.ts';
 
 export const ISSUER = 'https://gateway.example';
 export const NOW_SECONDS = 1_800_000_000;
@@ -163,8 +163,8 @@ export function replicaBoard() {
 export const at = (shard: string, epoch: number) => ({ shard, epoch });
 
 /** Everything a check needs, around one access index that a test may change. */
-export function checkFixture(pem?: string) {
-  const key = newKey('key-1', pem);
+export function checkFixture(options: { readonly pem?: string; readonly observer?: CheckObserver } = {}) {
+  const key = newKey('key-1', options.pem);
   const clock = { ms: NOW_SECONDS * 1000, nowMs: (): number => clock.ms };
   const index = new AccessIndex(() => {});
   let revision = 0;
@@ -174,10 +174,7 @@ export function checkFixture(pem?: string) {
   };
   put(iamKey.signingKey('key-1'), key.record);
   for (const id of ['usr_member', 'usr_outsider', 'usr_admin']) put(iamKey.user(id), userRecord(id));
-  put(
-    iamKey.assignment('usr_member', 'asg_1'),
-    assignmentRecord('asg_1', ['usr_member', 'acme', 'tenant-member']),
-  );
+  put(iamKey.assignment('usr_member', 'asg_1'), assignmentRecord('asg_1', ['usr_member', 'acme', 'tenant-member']));
   put(iamKey.assignment('usr_admin', 'asg_2'), assignmentRecord('asg_2', ['usr_admin', null, 'platform-admin']));
   index.endLoad();
   const source = routingSource(
@@ -196,7 +193,13 @@ export function checkFixture(pem?: string) {
     routing: keeper,
     clock,
     newDecisionId: createDecisionIds(),
-    observer: { allowed: () => {}, denied: (denial) => denials.push(denial) },
+    observer: {
+      allowed: (durationMs) => options.observer?.allowed(durationMs),
+      denied: (denial, durationMs) => {
+        denials.push(denial);
+        options.observer?.denied(denial, durationMs);
+      },
+    },
   });
   const tokenOf = (userId: string, overrides: object = {}) => signToken(key, claimsOf(userId, overrides));
   return { key, clock, index, put, source, board, keeper, check, denials, state, tokenOf };
@@ -216,7 +219,8 @@ export interface TestRequest {
 export function checkJson(request: TestRequest): JsonObject {
   const { method = 'POST', path = '/v1/query/orders', headers = [], raw = true } = request;
   const extensions = request.extensions ?? { stamp: '7', target: 'projection' };
-  const fields = Object.entries(request.fields ?? {}).map(([name, values]) => [name, [...values]] as const);
+  const fields = Object.entries(request.fields ?? {}).map(([name, values]): [string, string[]] => [name, [...values]]);
+  const extracted: JsonObject = fields.length === 0 ? {} : { [FIELD_EXTRACTION]: Object.fromEntries(fields) };
   const http: JsonObject = {
     id: '1',
     method,
@@ -228,7 +232,10 @@ export function checkJson(request: TestRequest): JsonObject {
     ...(raw
       ? {
           header_map: {
-            headers: headers.map(([key, value]) => ({ key, raw_value: Buffer.from(value, 'latin1').toString('base64') })),
+            headers: headers.map(([key, value]) => ({
+              key,
+              raw_value: Buffer.from(value, 'latin1').toString('base64'),
+            })),
           },
         }
       : { headers: Object.fromEntries(headers) }),
@@ -239,9 +246,7 @@ export function checkJson(request: TestRequest): JsonObject {
       destination: { address: { socket_address: { address: '127.0.0.1', port_value: 8080 } } },
       request: { time: '2027-01-15T08:00:00Z', http },
       context_extensions: { ...extensions },
-      metadata_context: {
-        filter_metadata: fields.length === 0 ? {} : { [FIELD_EXTRACTION]: Object.fromEntries(fields) },
-      },
+      metadata_context: { filter_metadata: extracted },
     },
   };
 }

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { findOrphans } from '../../src/launcher/data/orphans.ts';
 import { curlLines } from '../../src/launcher/screen.ts';
 import { type RunningGateway, startGateway } from '../support/launcher.ts';
@@ -10,8 +10,8 @@ import { until } from '../support/wait.ts';
 let gateway: RunningGateway;
 beforeAll(async () => {
   gateway = await startGateway();
+  return () => gateway[Symbol.asyncDispose]();
 });
-afterAll(() => gateway[Symbol.asyncDispose]());
 
 const CHILDREN = [
   ...['authz', 'envoy', 'hasher', 'nats'],

@@ -10,7 +10,7 @@ const FORGET_EVERY_MS = 60_000;
 /** The access index of this replica, kept by a watch of bucket IAM. */
 export interface AccessFeed extends AsyncDisposable {
   readonly index: AccessIndex;
-  /** Everything up to this store revision is in force in the index; 0 before the first load. */
+  /** Everything up to this store revision is in force in the index; 0 while it is loaded. */
   appliedRevision(): number;
   /**
    * Milliseconds since the index in force was known to miss nothing. While everything is loaded anew that is the time
@@ -32,34 +32,37 @@ export function openAccessFeed(options: {
   const { clock, log } = options;
   const index = new AccessIndex((problem) => log.warn({ problem }, 'a stored record is not usable'));
   let watch: Watch | undefined;
+  let appliedRevision = 0;
   let trustedAtMs = Number.NEGATIVE_INFINITY;
   const watchStalenessMs = () => watch?.stalenessMs() ?? Number.POSITIVE_INFINITY;
-  const stalenessMs = () => (index.isLoading() ? clock.nowMs() - trustedAtMs : watchStalenessMs());
-  const applied = () => {
-    if (!index.isLoading()) options.onApplied?.(watch?.appliedRevision() ?? 0);
+  const applied = (revision: number) => {
+    appliedRevision = revision;
+    options.onApplied?.(revision);
   };
   watch = options.store.watch({
     filters: DECISION_FILTERS,
     onReset: () => {
       // A second reset while loading: the tables in force date from before the first.
       if (!index.isLoading()) trustedAtMs = clock.nowMs() - watchStalenessMs();
+      appliedRevision = 0;
       index.beginLoad();
     },
     onChanges: (changes) => {
       index.apply(changes);
-      applied();
+      const last = changes.at(-1);
+      if (!index.isLoading() && last !== undefined) applied(last.revision);
     },
-    onSynced: () => {
+    onSynced: (revision) => {
       index.endLoad();
-      applied();
+      applied(revision);
     },
   });
   const forgetting = setInterval(() => index.forgetExpired(Math.floor(clock.nowMs() / 1000)), FORGET_EVERY_MS);
   forgetting.unref();
   return {
     index,
-    appliedRevision: () => (index.isLoading() ? 0 : (watch?.appliedRevision() ?? 0)),
-    stalenessMs,
+    appliedRevision: () => appliedRevision,
+    stalenessMs: () => (index.isLoading() ? clock.nowMs() - trustedAtMs : watchStalenessMs()),
     [Symbol.asyncDispose]: async () => {
       clearInterval(forgetting);
       await watch?.[Symbol.asyncDispose]();

@@ -2,8 +2,8 @@ import type { Allowed, Denied } from '#domain/access/decide.ts';
 import { API_CLUSTER, HEADER } from '#domain/headers.ts';
 import type { CheckObserver } from './check-observer.ts';
 import { denialAnswer } from './denial.ts';
-import type { ScannedRequest } from './scan-check-request.ts';
-import { headersToRemove, type Pair, writeDenied, writeOk } from './write-check-response.ts';
+import type { ScannedRequest } from './wire/scan-check-request.ts';
+import { headersToRemove, type Pair, writeDenied, writeOk } from './wire/write-check-response.ts';
 
 /** What is known of a request by the time it is answered. */
 export interface DecisionTrail {
@@ -61,9 +61,9 @@ export function answerDenied(decision: Denied, trail: DecisionTrail, deps: Answe
   const bytes = writeDenied(
     denialAnswer(decision, {
       decisionId,
-      requestId: scanned?.requestId ?? '',
-      correlationId: scanned?.correlationId ?? '',
-      contentType: scanned?.contentType ?? '',
+      requestId: scanned?.requestId.read() ?? '',
+      correlationId: scanned?.correlationId.read() ?? '',
+      contentType: scanned?.contentType.read() ?? '',
       transcoded: scanned?.transcoded ?? false,
       sentCredentials: (scanned?.authorization ?? '').trim() !== '',
       allow: trail.allow,
@@ -78,9 +78,9 @@ export function answerDenied(decision: Denied, trail: DecisionTrail, deps: Answe
       endpointId: trail.endpointId,
       principalId: decision.principalId,
       tenantId: decision.tenantId,
-      requestId: scanned?.requestId,
-      correlationId: scanned?.correlationId,
-      source: scanned?.sourceAddress(),
+      requestId: scanned?.requestId.read(),
+      correlationId: scanned?.correlationId.read(),
+      source: scanned?.sourceAddress.read(),
       revision: trail.revision,
     },
     performance.now() - trail.startedAt,

@@ -12,8 +12,8 @@ import type { EndpointRow } from '#domain/endpoints.ts';
 import { isServiceKind } from '#domain/ids.ts';
 import type { Clock } from '#ports/clock.ts';
 import { type AnswerDeps, answerAllowed, answerDenied, beginTrail, type DecisionTrail } from './answer-decision.ts';
-import { CheckRequestScanner, type ScannedRequest } from './scan-check-request.ts';
 import type { SnapshotKeeper } from './snapshot-keeper.ts';
+import { CheckRequestScanner, type ScannedRequest } from './wire/scan-check-request.ts';
 
 /** What a check decides from; everything in memory. */
 export interface CheckDeps extends AnswerDeps {
@@ -28,7 +28,7 @@ export interface CheckDeps extends AnswerDeps {
 }
 
 /** `wait`: only the routing revision is missing; ask again with the same bytes when it is there. */
-export type CheckResult =
+type CheckResult =
   | { readonly kind: 'answer'; readonly bytes: Buffer }
   | { readonly kind: 'wait'; readonly revision: number };
 

@@ -2,7 +2,7 @@ import type { Denied } from '#domain/access/decide.ts';
 import { ERRORS, problem } from '#domain/errors.ts';
 import { HEADER } from '#domain/headers.ts';
 import { LIMITS } from '#domain/limits.ts';
-import type { DeniedAnswer, Pair } from './write-check-response.ts';
+import type { DeniedAnswer, Pair } from './wire/write-check-response.ts';
 
 /** What the answer to a denied request depends on besides the denial. */
 export interface DenialContext {

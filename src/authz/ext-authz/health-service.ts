@@ -1,7 +1,7 @@
 import type { ServerUnaryCall, ServerWritableStream, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
-import { bytesTag, MalformedMessage, ProtobufReader } from './protobuf-reader.ts';
-import { BackwardWriter } from './protobuf-writer.ts';
+import { bytesTag, MalformedMessage, ProtobufReader } from './wire/protobuf-reader.ts';
+import { BackwardWriter } from './wire/protobuf-writer.ts';
 
 /** Names for which `grpc.health.v1.Health` answers: the whole server and the one service that Envoy calls. */
 const KNOWN_SERVICES: ReadonlySet<string> = new Set(['', 'envoy.service.auth.v3.Authorization']);

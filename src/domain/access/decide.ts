@@ -18,7 +18,7 @@ export interface DecisionRequest {
   readonly message: MessageFields;
 }
 
-export interface MessageFields {
+interface MessageFields {
   readonly aggregate_type: readonly string[];
   readonly aggregate_id: readonly string[];
   readonly command_id: readonly string[];
@@ -42,7 +42,7 @@ export type RoutingView =
 /** The cluster and the epoch of a tenant for a kind, or undefined when it is not placed. */
 export type PlacementLookup = (tenantId: string, kind: ServiceKind) => Place | undefined;
 
-export interface Place {
+interface Place {
   readonly cluster: string;
   readonly epoch: number;
 }

@@ -120,6 +120,7 @@ function find(root: Node, method: string, target: string): EndpointMatch {
   const found = leaf.rows.get(method);
   if (found === undefined) return leaf.refusal;
   if (values.length === 0) return found.match;
+  if (path.includes('%') && values.some((value) => decodeParameter(value) === undefined)) return MALFORMED;
   return { ...found.match, values, resource: values[found.resourceAt] };
 }
 
@@ -147,7 +148,7 @@ function continueAt(node: Node, path: string, slash: number, values: string[]): 
 const PARAMETER = /\{([a-z_]+)(?:\.\.\.)?\}/g;
 
 /** Names of a template's parameters, in the order of {@link EndpointMatch} values. */
-export const parameterNames = (template: string): readonly string[] =>
+const parameterNames = (template: string): readonly string[] =>
   [...template.matchAll(PARAMETER)].map((match) => match[1] ?? '');
 
 /**

@@ -34,7 +34,3 @@ export const BUILT_IN_ROLES: readonly Role[] = [
 /** Whether `text` matches a pattern that is exact or ends in `*`. */
 export const matchesPattern = (pattern: string, text: string): boolean =>
   pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : pattern === text;
-
-/** Whether one of the role's rights covers the action on the resource. */
-export const roleGrants = (role: Role, action: string, resource: string): boolean =>
-  role.rights.some((right) => matchesPattern(right.action, action) && matchesPattern(right.resource, resource));

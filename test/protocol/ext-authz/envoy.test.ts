@@ -1,8 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingHttpHeaders, request as httpRequest } from 'node:http';
-import { createServer as createHttp2Server, type IncomingHttpHeaders as Http2Headers } from 'node:http2';
+import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import {
+  createServer as createHttp2Server,
+  type IncomingHttpHeaders as Http2Headers,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
@@ -95,7 +99,10 @@ const bootstrap = (ports: Ports) => ({
                     ],
                   },
                   http_filters: [
-                    { name: 'envoy.filters.http.grpc_web', typed_config: { '@type': `${TYPE}.filters.http.grpc_web.v3.GrpcWeb` } },
+                    {
+                      name: 'envoy.filters.http.grpc_web',
+                      typed_config: { '@type': `${TYPE}.filters.http.grpc_web.v3.GrpcWeb` },
+                    },
                     {
                       name: 'envoy.filters.http.ext_authz',
                       typed_config: {
@@ -109,7 +116,10 @@ const bootstrap = (ports: Ports) => ({
                         encode_raw_headers: true,
                       },
                     },
-                    { name: 'envoy.filters.http.router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } },
+                    {
+                      name: 'envoy.filters.http.router',
+                      typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` },
+                    },
                   ],
                 },
               },
@@ -172,7 +182,7 @@ describe('behind the real Envoy', () => {
       response.end('{"from":"shard"}');
     }).listen(0, '127.0.0.1');
     const grpc = createHttp2Server().listen(0, '127.0.0.1');
-    grpc.on('stream', (stream, headers) => {
+    grpc.on('stream', (stream: ServerHttp2Stream, headers: Http2Headers) => {
       seen.grpc = headers;
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
       stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
@@ -238,14 +248,22 @@ describe('behind the real Envoy', () => {
     [{ member: 'usr_outsider', 'x-tenant-id': 'acme' }, 403, 'tenant_forbidden'],
   ] as const)('%j is answered %d %s', async (given, code, reason) => {
     const { member, ...headers } = { member: undefined, ...given };
-    const response = await query({ ...headers, ...(member === undefined ? {} : { authorization: `Bearer ${token(member)}` }) });
+    const response = await query({
+      ...headers,
+      ...(member === undefined ? {} : { authorization: `Bearer ${token(member)}` }),
+    });
     expect([response.status, await response.json()]).toMatchObject([code, { code: reason }]);
   });
 
   it('finds headers that were sent twice', async () => {
     const statusOf = (headers: readonly string[]) =>
       new Promise<number>((resolve, reject) => {
-        const options = { port: edge, method: 'POST', path: '/v1/query/orders', headers: ['host', 'gateway', ...headers] };
+        const options = {
+          port: edge,
+          method: 'POST',
+          path: '/v1/query/orders',
+          headers: ['host', 'gateway', ...headers],
+        };
         httpRequest(options, (response) => {
           response.resume();
           resolve(response.statusCode ?? 0);
@@ -288,7 +306,10 @@ describe('behind the real Envoy', () => {
   });
 
   it('a gRPC-Web client finds the status in the headers', async () => {
-    const response = await query({ 'content-type': 'application/grpc-web+proto', 'x-grpc-web': '1' }, COMMAND_GRPC_PATH);
+    const response = await query(
+      { 'content-type': 'application/grpc-web+proto', 'x-grpc-web': '1' },
+      COMMAND_GRPC_PATH,
+    );
     // Envoy has made it plain gRPC by the time we see it, and makes our answer gRPC-Web again.
     expect([response.status, response.headers.get('content-type')]).toEqual([401, 'application/grpc-web+proto']);
     expect(response.headers.get('grpc-status')).toBe('16');

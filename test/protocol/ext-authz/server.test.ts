@@ -9,7 +9,15 @@ import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LIMITS } from '#domain/limits.ts';
 import { CHECK_PATH, type ExtAuthzServerOptions, startExtAuthzServer } from '../../../src/authz/ext-authz/server.ts';
-import { at, bearer, checkFixture, checkJson, decodeAnswer, encodeCheck, snapshotOf } from '../../support/check-fixture.ts';
+import {
+  at,
+  bearer,
+  checkFixture,
+  checkJson,
+  decodeAnswer,
+  encodeCheck,
+  snapshotOf,
+} from '../../support/check-fixture.ts';
 import { silentLog } from '../../support/nats.ts';
 import { until } from '../../support/wait.ts';
 
@@ -168,7 +176,9 @@ describe('grpc.health.v1', () => {
   it('knows no other service, and no malformed question', async () => {
     const { call } = await serving();
     await expect(call(`${HEALTH}/Check`, named('other'))).rejects.toMatchObject({ code: status.NOT_FOUND });
-    await expect(call(`${HEALTH}/Check`, Buffer.from([0x0a, 9]))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    await expect(call(`${HEALTH}/Check`, Buffer.from([0x0a, 9]))).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
   });
 
   it('tells those who watch of each change', async () => {

@@ -27,9 +27,10 @@ function loaded(records: readonly (readonly [string, Rec])[] = []) {
 
 const assigned = (id: string, [user, tenant, role]: readonly [string, string | null, string]) =>
   [iamKey.assignment(user, id), assignmentRecord(id, [user, tenant, role])] as const;
-const revoked = (sessionId: string, until: number) => ({ schema: IAM_SCHEMA, sessionId, until });
+const revoked = (sessionId: string, until: number) => ({ schema: IAM_SCHEMA, sessionId, until }) as const;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-const idsOf = (index: AccessIndex, user: string, tenant: string | null) => index.roles(user, tenant).map(({ id }) => id);
+const idsOf = (index: AccessIndex, user: string, tenant: string | null) =>
+  index.roles(user, tenant).map(({ id }) => id);
 
 describe('the access index', () => {
   it('knows nothing before its first load is complete', () => {
@@ -45,7 +46,11 @@ describe('the access index', () => {
     const { index, put } = loaded([[iamKey.user('usr_old'), userRecord('usr_old')]]);
     index.beginLoad();
     put(iamKey.user('usr_new'), userRecord('usr_new'));
-    expect([index.isUsable(), index.principal('usr_old')?.id, index.principal('usr_new')]).toEqual([true, 'usr_old', undefined]);
+    expect([index.isUsable(), index.principal('usr_old')?.id, index.principal('usr_new')]).toEqual([
+      true,
+      'usr_old',
+      undefined,
+    ]);
     index.endLoad();
     expect([index.principal('usr_old'), index.principal('usr_new')?.id]).toEqual([undefined, 'usr_new']);
   });
@@ -67,7 +72,11 @@ describe('the access index', () => {
       assigned('asg_4', ['usr_a', 'globex', 'gone']),
     ]);
     expect(idsOf(index, 'usr_a', 'acme')).toEqual(['tenant-member']);
-    put(iamKey.role('custom'), { schema: IAM_SCHEMA, id: 'custom', rights: [{ action: 'query.read', resource: 'o*' }] } as Rec);
+    put(iamKey.role('custom'), {
+      schema: IAM_SCHEMA,
+      id: 'custom',
+      rights: [{ action: 'query.read', resource: 'o*' }],
+    } as Rec);
     expect(idsOf(index, 'usr_a', 'acme')).toEqual(['tenant-member', 'custom']);
     expect(idsOf(index, 'usr_a', null)).toEqual(['platform-admin']);
     expect([index.isMember('usr_a', 'globex'), idsOf(index, 'usr_a', 'globex')]).toEqual([true, []]);
@@ -123,7 +132,11 @@ describe('the access index', () => {
     ['a schema of the future', 'u.usr_a', bytes('{"schema":2}')],
     ['bytes that are no UTF-8', 'u.usr_a', Uint8Array.of(0xff)],
     ['null', 'ro.custom', bytes('null')],
-    ['a built-in role', 'ro.tenant-admin', bytes('{"schema":1,"id":"tenant-admin","rights":[{"action":"*","resource":"*"}]}')],
+    [
+      'a built-in role',
+      'ro.tenant-admin',
+      bytes('{"schema":1,"id":"tenant-admin","rights":[{"action":"*","resource":"*"}]}'),
+    ],
     ['a tenant that is none', 'as.usr_a.asg_1', assignmentRecord('asg_1', ['usr_a', 'A CME', 'tenant-member'])],
     ['the empty tenant', 'as.usr_a.asg_1', assignmentRecord('asg_1', ['usr_a', '', 'platform-admin'])],
     ['a platform role in a tenant', 'as.usr_a.asg_1', assignmentRecord('asg_1', ['usr_a', 'acme', 'platform-admin'])],

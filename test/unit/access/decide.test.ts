@@ -80,8 +80,19 @@ describe('decisions', () => {
       { numRuns: 6_000 },
     );
     // A test that never meets an outcome says nothing about it.
-    for (const outcome of ['allow api', 'allow aggregate/s1', 'allow projection/s2', 'tenant_forbidden', 'right_missing',
-      'tenant_unplaced', 'validation_failed', 'principal_disabled', 'session_revoked', 'tenant_invalid', 'tenant_missing']) {
+    for (const outcome of [
+      'allow api',
+      'allow aggregate/s1',
+      'allow projection/s2',
+      'tenant_forbidden',
+      'right_missing',
+      'tenant_unplaced',
+      'validation_failed',
+      'principal_disabled',
+      'session_revoked',
+      'tenant_invalid',
+      'tenant_missing',
+    ]) {
       expect(seen.get(outcome) ?? 0, outcome).toBeGreaterThan(0);
     }
   });
@@ -92,7 +103,10 @@ describe('decisions', () => {
         const question = questionOf(row, rest);
         fc.pre(row.access !== 'public' && !answerOf(world, row, question).startsWith('allow'));
         const smaller: readonly World[] = [
-          ...world.assignments.map((_, gone) => ({ ...world, assignments: world.assignments.filter((__, at) => at !== gone) })),
+          ...world.assignments.map((_, gone) => ({
+            ...world,
+            assignments: world.assignments.filter((__, at) => at !== gone),
+          })),
           { ...world, users: world.users.slice(1) },
           { ...world, placements: {} },
         ];
@@ -124,16 +138,28 @@ describe('decisions', () => {
   });
 
   it('deny a row that claims to serve a shard to anybody, or to ask for a right without naming one', () => {
-    const world: World = { users: [{ id: 'usr_a' }], roles: BUILT_IN, assignments: [], revokedSessions: [], placements: {} };
+    const world: World = {
+      users: [{ id: 'usr_a' }],
+      roles: BUILT_IN,
+      assignments: [],
+      revokedSessions: [],
+      placements: {},
+    };
     const base = {
-      authorizationCount: 0, tenantHeaders: ['acme'], credentials: { kind: 'none' }, pathResource: 'order',
+      authorizationCount: 0,
+      tenantHeaders: ['acme'],
+      credentials: { kind: 'none' },
+      pathResource: 'order',
       message: { aggregate_type: [], aggregate_id: [], command_id: [] },
     } as const;
     const context = { access: indexOf(world), accessIsFresh: true, routing: { state: 'absent' } } as const;
     const open = { ...rowOf('query.read'), access: 'public' as const };
     expect(decide({ ...base, row: open }, context)).toMatchObject({ outcome: 'deny', reason: 'routing_unavailable' });
     const { action: _action, ...actionless } = rowOf('routing.get');
-    const result = { ok: true, token: { principalId: 'usr_a', sessionId: 's', tokenId: 'j', clientId: 'gateway', issuedAt: 1, expiresAt: 2 } } as const;
+    const result = {
+      ok: true,
+      token: { principalId: 'usr_a', sessionId: 's', tokenId: 'j', clientId: 'gateway', issuedAt: 1, expiresAt: 2 },
+    } as const;
     expect(decide({ ...base, row: actionless, credentials: { kind: 'token', result } }, context)).toMatchObject({
       outcome: 'deny',
       reason: 'right_missing',

@@ -10,7 +10,14 @@ const idOf = (method: string, path: string): string => {
 };
 
 const ROW: EndpointRow = {
-  id: 'row', method: 'GET', path: '/', target: 'api', access: 'public', tenant: 'ignored', bodyMaxBytes: 0, timeoutMs: 0,
+  id: 'row',
+  method: 'GET',
+  path: '/',
+  target: 'api',
+  access: 'public',
+  tenant: 'ignored',
+  bodyMaxBytes: 0,
+  timeoutMs: 0,
   retry: 'connect',
 };
 
@@ -44,18 +51,48 @@ describe('the endpoint of a request', () => {
   });
 
   it.each([
-    '', '*', 'v1/query/a', 'http://gateway/v1/query/a', '//admin/routing', '/v1//query/a', '/v1/query//', '/./admin',
-    '/v1/query/..', '/v1/query/../x', '/v1/query/.', '/admin/runner/..;/x/../y', '/v1/query/a%2fb', '/v1/query/a%2Fb',
-    '/v1/query/a%5cb', '/v1/query/a%5Cb', '/v1/query/a%00', '/v1/query/%2e%2e', '/v1/query/%2E', '/v1/query/a\\b', '/v1/query/a#b',
-    '/v1/query/a%', '/v1/query/a%4', '/v1/query/a%zz', '/v1/query/a b', '/v1/query/a\tb', '/v1/query/\u00e9', '/v1/query/a\0',
+    '',
+    '*',
+    'v1/query/a',
+    'http://gateway/v1/query/a',
+    '//admin/routing',
+    '/v1//query/a',
+    '/v1/query//',
+    '/./admin',
+    '/v1/query/..',
+    '/v1/query/../x',
+    '/v1/query/.',
+    '/admin/runner/..;/x/../y',
+    '/v1/query/a%2fb',
+    '/v1/query/a%2Fb',
+    '/v1/query/a%5cb',
+    '/v1/query/a%5Cb',
+    '/v1/query/a%00',
+    '/v1/query/%2e%2e',
+    '/v1/query/%2E',
+    '/v1/query/a\\b',
+    '/v1/query/a#b',
+    '/v1/query/a%',
+    '/v1/query/a%4',
+    '/v1/query/a%zz',
+    '/v1/query/a b',
+    '/v1/query/a\tb',
+    '/v1/query/\u00e9',
+    '/v1/query/a\0',
     '/v1/query/a\r\nx: y',
+    '/v1/query/%c0%ae',
+    '/v1/query/%ff',
+    '/v1/query/a%0a',
   ])('%j is no path in its one normal spelling', (path) => {
     expect(idOf('POST', path)).toBe('malformed');
     expect(idOf('POST', `${path}?q=1`)).toBe('malformed');
   });
 
   it('says which methods there are', () => {
-    expect(endpoints.match('PUT', '/admin/iam/assignments')).toEqual({ kind: 'method_not_allowed', allow: 'GET, POST' });
+    expect(endpoints.match('PUT', '/admin/iam/assignments')).toEqual({
+      kind: 'method_not_allowed',
+      allow: 'GET, POST',
+    });
   });
 
   it('hands the raw parameters on, and the one that names the resource', () => {
@@ -90,15 +127,31 @@ describe('the endpoint of a request', () => {
   });
 
   it('is what the slow search over the rows finds', () => {
-    const segment = fc.constantFrom('v1', 'query', 'commands', 'admin', 'routing', 'revisions', 'runner', 'iam', 'x', '7', '');
+    const segment = fc.constantFrom(
+      'v1',
+      'query',
+      'commands',
+      'admin',
+      'routing',
+      'revisions',
+      'runner',
+      'iam',
+      'x',
+      '7',
+      '',
+    );
     fc.assert(
-      fc.property(fc.constantFrom('GET', 'POST', 'DELETE'), fc.array(segment, { minLength: 1, maxLength: 5 }), (method, segments) => {
-        const path = `/${segments.join('/')}`;
-        fc.pre(!path.includes('//'));
-        const onPath = ENDPOINTS.filter((row) => pattern(row.path).test(path) || row.grpcPath === path);
-        const row = onPath.find((candidate) => candidate.method === method);
-        expect(idOf(method, path)).toBe(row?.id ?? (onPath.length > 0 ? 'method_not_allowed' : 'not_found'));
-      }),
+      fc.property(
+        fc.constantFrom('GET', 'POST', 'DELETE'),
+        fc.array(segment, { minLength: 1, maxLength: 5 }),
+        (method, segments) => {
+          const path = `/${segments.join('/')}`;
+          fc.pre(!path.includes('//'));
+          const onPath = ENDPOINTS.filter((row) => pattern(row.path).test(path) || row.grpcPath === path);
+          const row = onPath.find((candidate) => candidate.method === method);
+          expect(idOf(method, path)).toBe(row?.id ?? (onPath.length > 0 ? 'method_not_allowed' : 'not_found'));
+        },
+      ),
       { numRuns: 2_000 },
     );
   });
@@ -113,7 +166,12 @@ describe('the endpoint of a request', () => {
 });
 
 const pattern = (template: string): RegExp =>
-  new RegExp(`^${template.replace(/\{[a-z_]+\.\.\.\}$/, '.*').replaceAll(/\{[a-z_]+\}/g, '[^/]+').replaceAll('.w', '\\.w')}$`);
+  new RegExp(
+    `^${template
+      .replace(/\{[a-z_]+\.\.\.\}$/, '.*')
+      .replaceAll(/\{[a-z_]+\}/g, '[^/]+')
+      .replaceAll('.w', '\\.w')}$`,
+  );
 
 describe('a path parameter', () => {
   it.each([

@@ -4,9 +4,9 @@ import { importJWK, jwtVerify, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { createTokenSigner } from '#adapters/crypto/token-signer.ts';
 import { createTokenVerifier } from '#adapters/crypto/token-verifier.ts';
+import { accessTokenClaims } from '#domain/identity/access-token.ts';
 import type { SigningKeyRecord } from '#domain/identity/records.ts';
 import { IAM_SCHEMA } from '#domain/identity/records.ts';
-import { accessTokenClaims } from '#domain/identity/access-token.ts';
 import { claimsOf, ISSUER, NOW_SECONDS, newKey, signToken } from '../../support/check-fixture.ts';
 
 const key = newKey('key-1');
@@ -58,7 +58,12 @@ describe('a token of ours', () => {
     const session = { id: 'ses_a', userId: 'usr_a', authTime: NOW_SECONDS, amr: ['pwd'] };
     const claims = accessTokenClaims({ issuer: ISSUER, tokenId: 'jti_a', session, nowSeconds: NOW_SECONDS });
     const record: SigningKeyRecord = {
-      schema: IAM_SCHEMA, kid, algorithm: 'ES256', publicJwk, sealedPrivateKey: '', createdAt: '',
+      schema: IAM_SCHEMA,
+      kid,
+      algorithm: 'ES256',
+      publicJwk,
+      sealedPrivateKey: '',
+      createdAt: '',
     };
     expect(verifying([record]).outcome(signer.sign(claims) ?? '')).toBe('ok');
   });
@@ -70,7 +75,11 @@ describe('a token of ours', () => {
     expect(verifying().outcome(made)).toBe('ok');
     const publicKey = await importJWK({ ...key.record.publicJwk }, 'ES256');
     const { payload } = await jwtVerify(good(), publicKey, {
-      algorithms: ['ES256'], issuer: ISSUER, audience: 'gateway', typ: 'at+jwt', currentDate: new Date(NOW_SECONDS * 1000),
+      algorithms: ['ES256'],
+      issuer: ISSUER,
+      audience: 'gateway',
+      typ: 'at+jwt',
+      currentDate: new Date(NOW_SECONDS * 1000),
     });
     expect(payload.sub).toBe('usr_a');
   });
@@ -90,7 +99,9 @@ describe('a token of ours', () => {
     const bytes = Buffer.from(signature, 'base64url');
     const flipped = (order - BigInt(`0x${bytes.subarray(32).toString('hex')}`)).toString(16).padStart(64, '0');
     const twin = `${header}.${payload}.${encode(Buffer.concat([bytes.subarray(0, 32), Buffer.from(flipped, 'hex')]))}`;
-    expect(verifier.verify(twin, NOW_SECONDS)).toEqual(verifier.verify(`${header}.${payload}.${signature}`, NOW_SECONDS));
+    expect(verifier.verify(twin, NOW_SECONDS)).toEqual(
+      verifier.verify(`${header}.${payload}.${signature}`, NOW_SECONDS),
+    );
   });
 });
 

@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
 import { iamKey } from '#domain/identity/records.ts';
 import {
   assignmentRecord,
@@ -43,7 +43,12 @@ function ask(fixture: ReturnType<typeof checkFixture>, request: TestRequest) {
   const answer = read(result.bytes);
   const body = answer.denied_response?.body ?? '';
   const problem: JsonObject = body.startsWith('{') ? JSON.parse(body) : {};
-  return { answer, problem, denied: headersOf(answer.denied_response?.headers), ok: headersOf(answer.ok_response?.headers) };
+  return {
+    answer,
+    problem,
+    denied: headersOf(answer.denied_response?.headers),
+    ok: headersOf(answer.ok_response?.headers),
+  };
 }
 
 describe('an allowed request', () => {
@@ -93,12 +98,15 @@ describe('an allowed request', () => {
     expect(ask(fixture, { headers, raw: false }).ok['x-gateway-cluster']).toBe('projection/s1');
   });
 
-  it('is anybody\'s at a public endpoint, and takes no identity along', () => {
+  it("is anybody's at a public endpoint, and takes no identity along", () => {
     const { ok, answer } = ask(checkFixture(), {
       method: 'GET',
       path: '/.well-known/jwks.json?x=//..',
       extensions: { stamp: '0', target: 'api' },
-      headers: [['authorization', 'Bearer rubbish'], ['x-tenant-id', 'NOT A TENANT']],
+      headers: [
+        ['authorization', 'Bearer rubbish'],
+        ['x-tenant-id', 'NOT A TENANT'],
+      ],
     });
     expect(ok).toEqual({ 'x-gateway-cluster': 'api', 'x-decision-id': expect.any(String) });
     expect(answer.ok_response?.headers_to_remove).toEqual([
@@ -126,45 +134,70 @@ describe('an allowed request', () => {
 const QUERY = { extensions: { stamp: '7', target: 'projection' } } as const;
 
 describe('a denied request', () => {
-  it.each([
+  it.each<readonly [string, (tokens: Tokens) => TestRequest, number, string]>([
     ['no token', () => ({ headers: [['x-tenant-id', 'acme']] }), 401, 'token_missing'],
     ['another scheme', () => ({ headers: [['authorization', 'Basic YTpi']] }), 401, 'token_invalid'],
-    ['no tenant', (t: Tokens) => ({ headers: [bearer(t.member)] }), 400, 'tenant_missing'],
-    ['a bad tenant', (t: Tokens) => ({ headers: [bearer(t.member), ['x-tenant-id', 'A']] }), 400, 'tenant_invalid'],
+    ['no tenant', (t) => ({ headers: [bearer(t.member)] }), 400, 'tenant_missing'],
+    ['a bad tenant', (t) => ({ headers: [bearer(t.member), ['x-tenant-id', 'A']] }), 400, 'tenant_invalid'],
     [
       'two tenants',
-      (t: Tokens) => ({ headers: [bearer(t.member), ['x-tenant-id', 'acme'], ['x-tenant-id', 'acme']] }),
+      (t) => ({ headers: [bearer(t.member), ['x-tenant-id', 'acme'], ['x-tenant-id', 'acme']] }),
       400,
       'tenant_invalid',
     ],
     [
       'two tokens',
-      (t: Tokens) => ({ headers: [bearer(t.member), bearer(t.member), ['x-tenant-id', 'acme']] }),
+      (t) => ({ headers: [bearer(t.member), bearer(t.member), ['x-tenant-id', 'acme']] }),
       400,
       'request_malformed',
     ],
     [
       'two tokens that Envoy made one header of',
-      (t: Tokens) => ({ headers: [['authorization', `Bearer ${t.member},Bearer ${t.member}`], ['x-tenant-id', 'acme']] }),
+      (t) => ({
+        headers: [
+          ['authorization', `Bearer ${t.member},Bearer ${t.member}`],
+          ['x-tenant-id', 'acme'],
+        ],
+      }),
       400,
       'request_malformed',
     ],
-    ['an outsider', (t: Tokens) => ({ headers: [bearer(t.outsider), ['x-tenant-id', 'acme']] }), 403, 'tenant_forbidden'],
-    ['a tenant that is none', (t: Tokens) => ({ headers: [bearer(t.member), ['x-tenant-id', 'nope']] }), 403, 'tenant_forbidden'],
-    ['an expired token', (t: Tokens) => ({ headers: [bearer(t.expired)] }), 401, 'token_expired'],
+    ['an outsider', (t) => ({ headers: [bearer(t.outsider), ['x-tenant-id', 'acme']] }), 403, 'tenant_forbidden'],
+    [
+      'a tenant that is none',
+      (t) => ({ headers: [bearer(t.member), ['x-tenant-id', 'nope']] }),
+      403,
+      'tenant_forbidden',
+    ],
+    ['an expired token', (t) => ({ headers: [bearer(t.expired)] }), 401, 'token_expired'],
     [
       'a target that is another than the route says',
-      (t: Tokens) => ({ headers: [bearer(t.member)], extensions: { stamp: '7', target: 'aggregate' } }),
+      (t) => ({ headers: [bearer(t.member)], extensions: { stamp: '7', target: 'aggregate' } }),
       503,
       'routing_unavailable',
     ],
-    ['no stamp', (t: Tokens) => ({ headers: [bearer(t.member)], extensions: { target: 'projection' } }), 503, 'routing_unavailable'],
-    ['a stamp that is no number', () => ({ extensions: { stamp: '7e0', target: 'projection' } }), 503, 'routing_unavailable'],
+    [
+      'no stamp',
+      (t) => ({ headers: [bearer(t.member)], extensions: { target: 'projection' } }),
+      503,
+      'routing_unavailable',
+    ],
+    [
+      'a stamp that is no number',
+      () => ({ extensions: { stamp: '7e0', target: 'projection' } }),
+      503,
+      'routing_unavailable',
+    ],
     ['an unknown path', () => ({ path: '/v2/query/orders' }), 404, 'not_found'],
     ['another method', () => ({ method: 'DELETE' }), 405, 'method_not_allowed'],
     ['an ambiguous path', () => ({ path: '/v1/query/..%2forders' }), 400, 'request_malformed'],
-    ['a path that is not UTF-8', (t: Tokens) => ({ path: '/v1/query/%c0%ae', headers: [bearer(t.member), ['x-tenant-id', 'acme']] }), 400, 'request_malformed'],
-  ] as const)('%s', (_name, make, status, code) => {
+    [
+      'a path that is not UTF-8',
+      (t) => ({ path: '/v1/query/%c0%ae', headers: [bearer(t.member), ['x-tenant-id', 'acme']] }),
+      400,
+      'request_malformed',
+    ],
+  ])('%s', (_name, make, status, code) => {
     const fixture = checkFixture();
     const tokens: Tokens = {
       member: fixture.tokenOf('usr_member'),
@@ -207,7 +240,10 @@ describe('a denied request', () => {
   });
 
   it('repeats clean ids and leaves out others', () => {
-    const headers = [['x-request-id', 'req-1'], ['x-correlation-id', 'a"b']] as const;
+    const headers = [
+      ['x-request-id', 'req-1'],
+      ['x-correlation-id', 'a"b'],
+    ] as const;
     const { problem } = ask(checkFixture(), { headers });
     expect(problem['request_id']).toBe('req-1');
     expect(problem).not.toHaveProperty('correlation_id');
@@ -231,7 +267,10 @@ describe('a denied request', () => {
     expect(decodeURIComponent(native.denied['grpc-message'] ?? '')).toBe(native.answer.denied_response?.body);
     const transcoded = ask(fixture, {
       ...COMMAND,
-      headers: [['content-type', 'application/grpc'], ['x-envoy-original-method', 'POST']],
+      headers: [
+        ['content-type', 'application/grpc'],
+        ['x-envoy-original-method', 'POST'],
+      ],
     });
     expect(transcoded.denied['content-type']).toBe('application/problem+json');
     expect(transcoded.denied).not.toHaveProperty('grpc-status');
@@ -289,7 +328,10 @@ describe('what is known of a principal', () => {
 
   it('a member of a tenant that is not placed is told so', () => {
     const fixture = checkFixture();
-    fixture.put(iamKey.assignment('usr_member', 'asg_9'), assignmentRecord('asg_9', ['usr_member', 'globex', 'tenant-member']));
+    fixture.put(
+      iamKey.assignment('usr_member', 'asg_9'),
+      assignmentRecord('asg_9', ['usr_member', 'globex', 'tenant-member']),
+    );
     const headers = [bearer(fixture.tokenOf('usr_member')), ['x-tenant-id', 'globex']] as const;
     expect(ask(fixture, { headers }).problem['code']).toBe('tenant_unplaced');
   });

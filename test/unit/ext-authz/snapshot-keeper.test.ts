@@ -24,7 +24,11 @@ function keeping(maxCount = 1_000) {
 
 describe('kept revisions', () => {
   it('begin with the one the source holds already', () => {
-    const keeper = new SnapshotKeeper({ source: routingSource(revision(5)), board: replicaBoard(), clock: { nowMs: () => 0 } });
+    const keeper = new SnapshotKeeper({
+      source: routingSource(revision(5)),
+      board: replicaBoard(),
+      clock: { nowMs: () => 0 },
+    });
     expect(keeper.newestRevision()).toBe(5);
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { headersToRemove, writeDenied, writeOk } from '../../../src/authz/ext-authz/write-check-response.ts';
+import { headersToRemove, writeDenied, writeOk } from '../../../src/authz/ext-authz/wire/write-check-response.ts';
 import { decodeAnswer } from '../../support/check-fixture.ts';
 
 const visible = fc.string({ unit: fc.constantFrom(...'abcXYZ019-_./: '), minLength: 1, maxLength: 200 });
@@ -27,7 +27,10 @@ describe('answers, as protobuf-es reads them', () => {
 
   it('that deny', () => {
     fc.assert(
-      fc.property(pairs, fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3_000 }), fc.integer({ min: 1, max: 16 }),
+      fc.property(
+        pairs,
+        fc.string({ unit: 'grapheme', minLength: 1, maxLength: 3_000 }),
+        fc.integer({ min: 1, max: 16 }),
         (headers, body, grpcStatus) => {
           const answer = decodeAnswer(writeDenied({ httpStatus: 403, grpcStatus, headers, body, metadata: [] }));
           expect(answer).toEqual({
@@ -35,7 +38,8 @@ describe('answers, as protobuf-es reads them', () => {
             denied_response: { status: { code: 'Forbidden' }, ...unlessEmpty('headers', options(headers)), body },
             dynamic_metadata: {},
           });
-        }),
+        },
+      ),
     );
   });
 

@@ -1,9 +1,11 @@
 import { HEADER } from '#domain/headers.ts';
 import { LIMITS } from '#domain/limits.ts';
+import { LateText } from './late-text.ts';
 import { bytesTag, MALFORMED, MalformedMessage, ProtobufReader } from './protobuf-reader.ts';
 import { type ExtractedFields, ExtractedFieldsScanner } from './scan-extracted-fields.ts';
+import { scanPeerAddress } from './scan-peer-address.ts';
 
-/** The words of the contract with the route table (see docs/decisions): which revision, which kind of target. */
+/** The words by which the route table says which revision a request came by, and for which kind of target. */
 export const CONTEXT_EXTENSION = { stamp: 'stamp', target: 'target' } as const;
 
 /** What a decision needs of a `CheckRequest`; an absent text is ''. Reused: valid until the next scan. */
@@ -14,16 +16,16 @@ export interface ScannedRequest {
   authorizationCount: number;
   authorization: string;
   readonly tenantHeaders: string[];
-  requestId: string;
-  correlationId: string;
-  contentType: string;
   /** Whether Envoy's transcoder made this request of a JSON one. */
   transcoded: boolean;
   stamp: string;
   target: string;
   readonly message: ExtractedFields;
+  readonly requestId: LateText;
+  readonly correlationId: LateText;
+  readonly contentType: LateText;
   /** Address of the peer that Envoy accepted the request from. */
-  readonly sourceAddress: () => string;
+  readonly sourceAddress: LateText;
 }
 
 /** Field numbers of the Envoy API, v3: `CheckRequest` and what it is made of; each is the tag of its field. */
@@ -38,9 +40,6 @@ const REQUEST = { http: bytesTag(2) } as const;
 const HTTP = { method: bytesTag(2), headers: bytesTag(3), path: bytesTag(4), headerMap: bytesTag(13) } as const;
 const HEADER_MAP = { headers: bytesTag(1) } as const;
 const HEADER_VALUE = { key: bytesTag(1), value: bytesTag(2), rawValue: bytesTag(3) } as const;
-const PEER = { address: bytesTag(1) } as const;
-const ADDRESS = { socketAddress: bytesTag(1) } as const;
-const SOCKET_ADDRESS = { address: bytesTag(2) } as const;
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const NAMES = {
@@ -61,8 +60,6 @@ const NAMES = {
  */
 export class CheckRequestScanner {
   readonly #reader = new ProtobufReader();
-  #sourceFrom = 0;
-  #sourceTo = 0;
   readonly #fields: ExtractedFieldsScanner;
   readonly #found: ScannedRequest = {
     method: '',
@@ -70,14 +67,14 @@ export class CheckRequestScanner {
     authorizationCount: 0,
     authorization: '',
     tenantHeaders: [],
-    requestId: '',
-    correlationId: '',
-    contentType: '',
     transcoded: false,
     stamp: '',
     target: '',
     message: { aggregate_type: [], aggregate_id: [], command_id: [] },
-    sourceAddress: () => this.#reader.latin1(this.#sourceFrom, this.#sourceTo),
+    requestId: new LateText(this.#reader),
+    correlationId: new LateText(this.#reader),
+    contentType: new LateText(this.#reader),
+    sourceAddress: new LateText(this.#reader),
   };
 
   /** @returns what was found, or undefined when the bytes are malformed or too many. Never throws. */
@@ -101,14 +98,13 @@ export class CheckRequestScanner {
     found.authorizationCount = 0;
     found.authorization = '';
     found.tenantHeaders.length = 0;
-    found.requestId = '';
-    found.correlationId = '';
-    found.contentType = '';
+    found.requestId.clear();
+    found.correlationId.clear();
+    found.contentType.clear();
+    found.sourceAddress.clear();
     found.transcoded = false;
     found.stamp = '';
     found.target = '';
-    this.#sourceFrom = 0;
-    this.#sourceTo = 0;
     this.#fields.begin();
   }
 
@@ -132,7 +128,7 @@ export class CheckRequestScanner {
   #attribute(): void {
     switch (this.#reader.tag) {
       case ATTRIBUTES.source:
-        this.#source();
+        scanPeerAddress(this.#reader, this.#found.sourceAddress);
         break;
       case ATTRIBUTES.request:
         this.#request();
@@ -242,11 +238,11 @@ export class CheckRequestScanner {
         if (this.#keyIs(NAMES.tenantId)) found.tenantHeaders.push(this.#value());
         return;
       case NAMES.requestId.length:
-        if (this.#keyIs(NAMES.requestId)) found.requestId = this.#value();
-        else if (this.#keyIs(NAMES.contentType)) found.contentType = this.#value();
+        if (this.#keyIs(NAMES.requestId)) found.requestId.take();
+        else if (this.#keyIs(NAMES.contentType)) found.contentType.take();
         return;
       case NAMES.correlationId.length:
-        if (this.#keyIs(NAMES.correlationId)) found.correlationId = this.#value();
+        if (this.#keyIs(NAMES.correlationId)) found.correlationId.take();
         return;
       case NAMES.originalMethod.length:
         if (this.#keyIs(NAMES.originalMethod)) found.transcoded = true;
@@ -266,39 +262,6 @@ export class CheckRequestScanner {
       if (found.target !== '') throw MALFORMED;
       found.target = this.#value();
     }
-  }
-
-  #source(): void {
-    const reader = this.#reader;
-    const peerEnd = reader.enter();
-    while (reader.next()) {
-      if (reader.tag !== PEER.address) {
-        reader.skip();
-        continue;
-      }
-      const addressEnd = reader.enter();
-      while (reader.next()) {
-        if (reader.tag === ADDRESS.socketAddress) this.#socketAddress();
-        else reader.skip();
-      }
-      reader.leave(addressEnd);
-    }
-    reader.leave(peerEnd);
-  }
-
-  #socketAddress(): void {
-    const reader = this.#reader;
-    const end = reader.enter();
-    while (reader.next()) {
-      if (reader.tag !== SOCKET_ADDRESS.address) {
-        reader.skip();
-        continue;
-      }
-      reader.spanBytes();
-      this.#sourceFrom = reader.from;
-      this.#sourceTo = reader.to;
-    }
-    reader.leave(end);
   }
 
   #keyIs(name: Uint8Array): boolean {

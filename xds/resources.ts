@@ -1,0 +1,53 @@
+import { ENDPOINTS } from '#domain/endpoints.ts';
+import { clusterName } from '#domain/ids.ts';
+import type { ControlPlaneOptions } from './control-plane.ts';
+import { shardCluster, usesEds } from './translate/cluster.ts';
+import { loadAssignment } from './translate/endpoint.ts';
+import { listeners } from './translate/listener.ts';
+import { NAMES } from './translate/names.ts';
+import { routeConfiguration } from './translate/route-config.ts';
+import { certificateSecret } from './translate/secret.ts';
+
+/** The gRPC services that Envoy makes calls of JSON requests for. */
+const TRANSCODED_SERVICES = ['aggregate.gateway.v1.CommandService'];
+
+/** How the control plane gets its resources from the translators, with the whole endpoint catalogue. */
+export const TRANSLATORS: Pick<
+  ControlPlaneOptions,
+  'translateCluster' | 'translateEndpoints' | 'translateRoutes' | 'routeName'
+> = {
+  routeName: NAMES.routes,
+  translateCluster: (kind, shardName, shard) => {
+    const name = clusterName(kind, shardName);
+    return { name, json: shardCluster(name, shard) };
+  },
+  translateEndpoints: (kind, shardName, shard) => {
+    const name = clusterName(kind, shardName);
+    return usesEds(shard) ? { name, json: loadAssignment(name, shard) } : undefined;
+  },
+  translateRoutes: (stamp) => ({ name: NAMES.routes, json: routeConfiguration(ENDPOINTS, stamp) }),
+};
+
+/** The listeners, made once: they never change while the server runs. */
+export const edgeListeners = (options: {
+  readonly address: string;
+  readonly port: number;
+  readonly tlsPort: number;
+  readonly accessLogPath: string;
+  /** Serialized FileDescriptorSet of the transcoded services. */
+  readonly descriptors: Buffer;
+}) =>
+  listeners({
+    rows: ENDPOINTS,
+    services: { descriptors: options.descriptors.toString('base64'), services: TRANSCODED_SERVICES },
+    accessLogPath: options.accessLogPath,
+    address: options.address,
+    plainPort: options.port,
+    tlsPort: options.tlsPort,
+  }).map((json) => ({ name: String(json['name']), json }));
+
+/** The edge's certificate and key, PEM, as the secret that the TLS listener asks for. */
+export const edgeSecret = (chain: string, key: string) => ({
+  name: NAMES.certificate,
+  json: certificateSecret({ chain, key }),
+});

@@ -1,0 +1,38 @@
+import { HEADER } from '#domain/headers.ts';
+import { LIMITS } from '#domain/limits.ts';
+import { extension, type JsonObject, seconds } from '../json.ts';
+import { FILTERS, STATIC_CLUSTERS } from '../names.ts';
+
+/** All that a decision and its record need of a request. Anything more would be copied into every check. */
+const ALLOWED_HEADERS = [
+  HEADER.authorization,
+  HEADER.tenantId,
+  HEADER.correlationId,
+  HEADER.requestId,
+  HEADER.traceparent,
+  HEADER.idempotencyKey,
+  'content-type',
+  'x-envoy-original-method',
+  'x-envoy-original-path',
+] as const;
+
+/**
+ * The decision. No answer means no: 503, never open. A changed header makes Envoy choose the route again, by which an
+ * allowed request gets its cluster.
+ */
+export const extAuthz = (): JsonObject =>
+  extension(FILTERS.extAuthz, 'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz', {
+    transport_api_version: 'V3',
+    grpc_service: {
+      envoy_grpc: { cluster_name: STATIC_CLUSTERS.authz },
+      timeout: seconds(LIMITS.extAuthzTimeoutMs),
+    },
+    failure_mode_allow: false,
+    status_on_error: { code: 'ServiceUnavailable' },
+    clear_route_cache: true,
+    validate_mutations: true,
+    // Shows a repeated header as two, where the plain form would join them with a comma.
+    encode_raw_headers: true,
+    allowed_headers: { patterns: ALLOWED_HEADERS.map((exact) => ({ exact, ignore_case: true })) },
+    metadata_context_namespaces: [FILTERS.fieldExtraction],
+  });

@@ -1,0 +1,48 @@
+import { COMMAND_GRPC_PATH, type EndpointRow } from '#domain/endpoints.ts';
+import type { JsonObject } from '../json.ts';
+import { bodyLimits } from './body-limit.ts';
+import { commandId } from './command-id.ts';
+import { extAuthz } from './ext-authz.ts';
+import { fieldExtraction } from './field-extraction.ts';
+import { grpcWeb } from './grpc-web.ts';
+import { readiness } from './readiness.ts';
+import { responseIdsFilter } from './response-ids.ts';
+import { responseScrub } from './response-scrub.ts';
+import { router } from './router.ts';
+import { type TranscodedServices, transcoder } from './transcoder.ts';
+
+/**
+ * The filters in the order that requests go through them; responses come back the other way. Each place has a reason,
+ * and moving one is a change of who decides about what.
+ *
+ * To come where they are named, when there is something for them to do: cors and csrf behind readiness (preflights
+ * carry no token), a local rate limit before grpc-web (a flood must cost no decision), anything that depends on the
+ * route behind ext_authz (which changes the route).
+ */
+export function httpFilters(rows: readonly EndpointRow[], services: TranscodedServices): JsonObject[] {
+  const transcoded = rows.filter((row) => row.grpcPath !== undefined);
+  return [
+    // First, so that it is the last to touch a response: nobody adds behind it what it removes.
+    responseScrub(),
+    // Behind it: every response has ids, also the ones that filters below make.
+    responseIdsFilter(),
+    // Before anything that costs: probes come often, and a draining Envoy says so without asking anybody.
+    readiness(),
+    // Makes plain gRPC for all that follows.
+    grpcWeb(),
+    // Before everything that buffers.
+    ...bodyLimits(rows),
+    // Before ext_authz: query parameters and repeated JSON members change the message, so it must be final first.
+    transcoder(transcoded, services),
+    // Behind the transcoder: reads the final message of JSON and gRPC alike.
+    fieldExtraction([methodName(COMMAND_GRPC_PATH)], services.descriptors),
+    // Before ext_authz, whose answer makes Envoy choose the route again: that choice sees the header.
+    commandId(),
+    // Judges the final message, picks the cluster. Nothing may change the message or the path behind it.
+    extAuthz(),
+    router(),
+  ];
+}
+
+/** `/package.Service/Method` as `package.Service.Method`. */
+const methodName = (path: string): string => path.slice(1).replace('/', '.');

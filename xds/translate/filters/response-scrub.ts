@@ -1,0 +1,16 @@
+import { HEADER } from '#domain/headers.ts';
+import { extension, type JsonObject } from '../json.ts';
+import { EARLY_REPLY_HEADER } from '../names.ts';
+
+/** Removes from responses what is the gateway's own business. */
+export const responseScrub = (): JsonObject =>
+  extension('gateway.response_scrub', 'envoy.extensions.filters.http.header_mutation.v3.HeaderMutation', {
+    mutations: {
+      response_mutations: [
+        { remove: 'x-envoy-upstream-service-time' },
+        { remove: 'x-envoy-overloaded' },
+        { remove: EARLY_REPLY_HEADER },
+        { remove: HEADER.gatewayCluster },
+      ],
+    },
+  });

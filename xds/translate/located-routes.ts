@@ -1,0 +1,137 @@
+import type { EndpointRow } from '#domain/endpoints.ts';
+import { API_CLUSTER, HEADER } from '#domain/headers.ts';
+import type { ServiceKind } from '#domain/ids.ts';
+import { LIMITS } from '#domain/limits.ts';
+import { extension, type JsonObject, seconds } from './json.ts';
+import { STATIC_CLUSTERS } from './names.ts';
+import { pathRegex } from './path-regex.ts';
+
+/**
+ * The routes of requests that ext_authz has let pass and given a cluster. They come first: after a decision the route
+ * is chosen again, and only these demand the cluster header. Path and header must fit together, so that a decision for
+ * one kind can never use the route of another.
+ */
+export const locatedRoutes = (rows: readonly EndpointRow[]): JsonObject[] => [
+  ...aggregateRoutes(rows),
+  shardRoute(rows, 'projection'),
+  ...runnerRoutes(rows),
+  ...apiRoutes(rows),
+];
+
+/** A regular expression in the form that metadata is printed in: a list of one non-empty text. */
+const HAS_COMMAND_ID = '\\["[^"]+"\\]';
+
+/** Nothing was processed yet: always safe to repeat. */
+const NOTHING_PROCESSED = 'connect-failure,refused-stream';
+/** Perhaps processed: repeated only where the node knows the command by its id. */
+const PERHAPS_PROCESSED = `${NOTHING_PROCESSED},reset,unavailable,gateway-error`;
+
+/** Two routes, because a condition on a retry policy would hold for all of its causes (design section 5.6). */
+function aggregateRoutes(rows: readonly EndpointRow[]): JsonObject[] {
+  const paths = rows.filter((row) => row.target === 'aggregate').flatMap((row) => row.grpcPath ?? row.path);
+  if (paths.length === 0) return [];
+  const isCommand = { name: HEADER.gatewayCommandId, string_match: { safe_regex: { regex: HAS_COMMAND_ID } } };
+  const timeout = seconds(LIMITS.upstreamTimeoutMs);
+  const action: JsonObject = {
+    ...toShard(),
+    timeout,
+    // The caller's own grpc-timeout counts up to the limit; that member alone would switch the timeout off.
+    max_stream_duration: { max_stream_duration: timeout, grpc_timeout_header_max: timeout },
+  };
+  return [
+    {
+      name: 'aggregate-repeatable',
+      match: { ...pathMatch(paths), headers: [hasKind('aggregate'), isCommand] },
+      route: { ...action, retry_policy: retryPolicy(PERHAPS_PROCESSED) },
+    },
+    {
+      name: 'aggregate',
+      match: { ...pathMatch(paths), headers: [hasKind('aggregate')] },
+      route: action,
+    },
+  ];
+}
+
+function shardRoute(rows: readonly EndpointRow[], kind: ServiceKind): JsonObject {
+  const paths = rows.filter((row) => row.target === kind).map((row) => row.path);
+  return {
+    name: kind,
+    match: { ...pathMatch(paths), headers: [hasKind(kind)] },
+    route: {
+      ...toShard(),
+      timeout: seconds(LIMITS.upstreamTimeoutMs),
+    },
+  };
+}
+
+/** The administration of a runner: what stands before the rest of its path is taken away. */
+function runnerRoutes(rows: readonly EndpointRow[]): JsonObject[] {
+  const prefixes = new Set(
+    rows.filter((row) => row.target === 'runner').map((row) => row.path.replace(/\{[a-z_]+\.\.\.\}$/, '')),
+  );
+  return [...prefixes].map((prefix) => ({
+    name: 'runner',
+    match: { prefix, headers: [hasKind('runner')] },
+    route: {
+      ...toShard(),
+      timeout: seconds(LIMITS.upstreamTimeoutMs),
+      prefix_rewrite: '/',
+    },
+  }));
+}
+
+/** The gateway's own API. Endpoints with a timeout of their own get a route of their own, before the general one. */
+function apiRoutes(rows: readonly EndpointRow[]): JsonObject[] {
+  const api = rows.filter((row) => row.target === 'api');
+  const special = api.filter((row) => row.timeoutMs !== LIMITS.apiTimeoutMs);
+  const decided = { name: HEADER.gatewayCluster, string_match: { exact: API_CLUSTER } };
+  const action = (timeoutMs: number): JsonObject => ({
+    cluster: STATIC_CLUSTERS.authzApi,
+    timeout: seconds(timeoutMs),
+  });
+  return [
+    ...special.map((row) => ({
+      name: row.id,
+      match: { ...pathMatch([row.path]), headers: [decided, { name: ':method', string_match: { exact: row.method } }] },
+      route: action(row.timeoutMs),
+    })),
+    {
+      name: 'api',
+      match: { ...pathMatch(api.map((row) => row.path)), headers: [decided] },
+      route: action(LIMITS.apiTimeoutMs),
+    },
+  ];
+}
+
+const toShard = (): JsonObject => ({
+  cluster_header: HEADER.gatewayCluster,
+  cluster_not_found_response_code: 'SERVICE_UNAVAILABLE',
+});
+
+const hasKind = (kind: ServiceKind): JsonObject => ({
+  name: HEADER.gatewayCluster,
+  string_match: { prefix: `${kind}/` },
+});
+
+/** The shortest match for these templates. */
+export const pathMatch = (templates: readonly string[]): JsonObject => {
+  const [only] = templates;
+  if (templates.length === 1 && only !== undefined && !only.includes('{')) return { path: only };
+  return { safe_regex: { regex: pathRegex(templates) } };
+};
+
+/** Retries at another endpoint where there is one, after Envoy's usual 25 to 250 ms. */
+const retryPolicy = (retryOn: string): JsonObject => ({
+  retry_on: retryOn,
+  num_retries: 2,
+  host_selection_retry_max_attempts: 3,
+  retry_host_predicate: [
+    extension(
+      'envoy.retry_host_predicates.previous_hosts',
+      'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
+    ),
+  ],
+});
+
+/** What holds for every route that names no other. */
+export const safeRetries = (): JsonObject => retryPolicy(NOTHING_PROCESSED);

@@ -1,0 +1,35 @@
+import type { EndpointRow } from '#domain/endpoints.ts';
+import { HEADER } from '#domain/headers.ts';
+import { type JsonObject, setHeader, typed } from './json.ts';
+import { locatedRoutes, safeRetries } from './located-routes.ts';
+import { CONTEXT, FILTERS, NAMES, STAMP_METADATA } from './names.ts';
+import { undecidedRoutes } from './undecided-routes.ts';
+
+/**
+ * The one route configuration, stamped with the revision that an Envoy may route by. It does not depend on the number
+ * of tenants or shards. Every move pushes it again, so it is kept small: what is the same for all routes stands once,
+ * on the virtual host.
+ *
+ * Envoy keeps the route configuration of a request to its end, and passes the stamp to ext_authz: the placement and
+ * the route come from one revision.
+ */
+export const routeConfiguration = (rows: readonly EndpointRow[], stamp: number | string): JsonObject => ({
+  name: NAMES.routes,
+  virtual_hosts: [
+    {
+      name: NAMES.routes,
+      domains: ['*'],
+      metadata: { filter_metadata: { [STAMP_METADATA.namespace]: { [STAMP_METADATA.key]: String(stamp) } } },
+      typed_per_filter_config: {
+        [FILTERS.extAuthz]: typed('envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute', {
+          check_settings: { context_extensions: { [CONTEXT.stamp]: String(stamp) } },
+        }),
+      },
+      // Read by the routes, of no use to anybody behind them.
+      request_headers_to_remove: [HEADER.gatewayCluster, HEADER.gatewayCommandId],
+      response_headers_to_add: [setHeader(HEADER.routingRevision, `%DYNAMIC_METADATA(${FILTERS.extAuthz}:revision)%`)],
+      retry_policy: safeRetries(),
+      routes: [...locatedRoutes(rows), ...undecidedRoutes(rows)],
+    },
+  ],
+});
