@@ -10,7 +10,7 @@ import type { KeyValueStore } from '#ports/key-value-store.ts';
 import { assign, bootstrapAdmin, type Person, signUp } from '../test/support/edge-client.ts';
 import { type RunningGateway, startGateway } from '../test/support/launcher.ts';
 import { until } from '../test/support/wait.ts';
-import { EdgeProber } from './rig/edge-prober.ts';
+import { EdgeProber, ProberPool } from './rig/edge-prober.ts';
 import { printJson, printTable } from './rig/harness.ts';
 import { PlacementJudge } from './rig/placement-judge.ts';
 
@@ -43,8 +43,6 @@ const log = createLog({ service: 'bench', level: 'silent' });
 const clock = { nowMs: () => Date.now() };
 const tenantName = (index: number): string => `bench-${String(index).padStart(6, '0')}`;
 
-await using gateway = await startGateway();
-await measure(gateway);
 
 async function measure(gateway: RunningGateway): Promise<void> {
   const run = await gateway.run();
@@ -120,10 +118,10 @@ async function join(http: string, admin: Person, member: Person, tenant: string)
 }
 
 const untilRoutedBy = (probers: ProberPool, revision: number) =>
-  until(
-    () => probers.use(async (prober) => ((await prober.query(tenantName(0)))?.revision ?? 0) >= revision),
-    { deadlineMs: 60_000, what: 'the tenants to be routed' },
-  );
+  until(() => probers.use(async (prober) => ((await prober.query(tenantName(0)))?.revision ?? 0) >= revision), {
+    deadlineMs: 60_000,
+    what: 'the tenants to be routed',
+  });
 
 /** Asks on two connections until the new shard has answered on both, and a little longer. @returns the first arrival */
 async function firstAt(move: {
@@ -144,7 +142,8 @@ async function firstAt(move: {
           firstMs ??= served.receivedAtMs;
           after += 1;
         }
-        if (performance.now() > deadlineMs) throw new Error(`${tenant} did not reach ${servedBy} in ${VISIBLE_DEADLINE_MS} ms`);
+        if (performance.now() > deadlineMs)
+          throw new Error(`${tenant} did not reach ${servedBy} in ${VISIBLE_DEADLINE_MS} ms`);
       }
       return firstMs ?? deadlineMs;
     });
@@ -163,7 +162,11 @@ async function keepAsking(probers: ProberPool, judge: PlacementJudge, signal: Ab
 }
 
 /** Starts `task` at a steady rate; a slow one does not delay the next. */
-async function atRate<Value>(count: number, perSecond: number, task: (index: number) => Promise<Value>): Promise<Value[]> {
+async function atRate<Value>(
+  count: number,
+  perSecond: number,
+  task: (index: number) => Promise<Value>,
+): Promise<Value[]> {
   const startMs = performance.now();
   const running: Promise<Value>[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -174,36 +177,6 @@ async function atRate<Value>(count: number, perSecond: number, task: (index: num
   return Promise.all(running);
 }
 
-/** Kept connections, used by one at a time. */
-class ProberPool implements Disposable {
-  readonly #make: () => EdgeProber;
-  readonly #idle: EdgeProber[] = [];
-  readonly #all: EdgeProber[] = [];
-
-  constructor(make: () => EdgeProber) {
-    this.#make = make;
-  }
-
-  async use<Value>(work: (prober: EdgeProber) => Promise<Value>): Promise<Value> {
-    const prober = this.#idle.pop() ?? this.#add();
-    try {
-      return await work(prober);
-    } finally {
-      this.#idle.push(prober);
-    }
-  }
-
-  #add(): EdgeProber {
-    const prober = this.#make();
-    this.#all.push(prober);
-    return prober;
-  }
-
-  [Symbol.dispose](): void {
-    for (const prober of this.#all) prober[Symbol.dispose]();
-  }
-}
-
 function report(results: readonly { visibleMs: number; publishMs: number }[], judge: PlacementJudge): void {
   const percentile = (values: readonly number[], part: number): number =>
     values.toSorted((left, right) => left - right)[Math.min(values.length - 1, Math.floor(values.length * part))] ?? 0;
@@ -212,11 +185,16 @@ function report(results: readonly { visibleMs: number; publishMs: number }[], ju
     ...[0.5, 0.9, 0.99, 1].map((part) => percentile(values, part).toFixed(1)),
   ];
   const visible = results.map((result) => result.visibleMs);
-  process.stdout.write(`${TENANTS} tenants, ${results.length} moves at ${RATE}/s, real NATS, xds, authz and Envoy (2 workers)\n`);
+  process.stdout.write(
+    `${TENANTS} tenants, ${results.length} moves at ${RATE}/s, real NATS, xds, authz and Envoy (2 workers)\n`,
+  );
   printTable([
     ['ms', 'p50', 'p90', 'p99', 'max'],
     figures('KV put of head -> first answer of the new shard', visible),
-    figures('publishing (parts, head, acknowledged)', results.map((result) => result.publishMs)),
+    figures(
+      'publishing (parts, head, acknowledged)',
+      results.map((result) => result.publishMs),
+    ),
   ]);
   process.stdout.write(`${judge.requests} requests meanwhile: ${judge.wrong} wrong, ${judge.failed} failed\n`);
   printJson({
@@ -229,3 +207,6 @@ function report(results: readonly { visibleMs: number; publishMs: number }[], ju
     requests: judge.requests,
   });
 }
+
+await using gateway = await startGateway();
+await measure(gateway);

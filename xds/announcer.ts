@@ -1,8 +1,8 @@
 import type { ReplicaBoard } from '#ports/replica-board.ts';
 import type { ControlPlane } from './control-plane.ts';
 
-/** Details of Envoys are told at most this often; what others wait for is in them within that time. */
-const COALESCE_MS = 20;
+/** Announcements follow each other at this distance at least; the first after a quiet time is made at once. */
+const DISTANCE_MS = 10;
 
 /** Exchanges with the replica board: tells of the Envoys served here, and hears how far the authz replicas are. */
 export class Announcer {
@@ -10,6 +10,7 @@ export class Announcer {
   readonly #controlPlane: ControlPlane;
   readonly #replica: string;
   #timer: NodeJS.Timeout | undefined;
+  #announcedAtMs = 0;
 
   constructor(options: {
     readonly board: ReplicaBoard;
@@ -23,7 +24,8 @@ export class Announcer {
 
   /** Tells the board what is true in a moment; many calls are one announcement. */
   request(): void {
-    this.#timer ??= setTimeout(() => this.#announce(), COALESCE_MS);
+    const waitMs = this.#announcedAtMs + DISTANCE_MS - performance.now();
+    this.#timer ??= setTimeout(() => this.#announce(), Math.max(0, waitMs));
   }
 
   /** Begins to pass on what authz replicas confirm. @returns a function that ends it */
@@ -45,6 +47,7 @@ export class Announcer {
   #announce(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#announcedAtMs = performance.now();
     const oldestStamp = this.#controlPlane.oldestStamp();
     this.#board.announce({
       role: 'xds',

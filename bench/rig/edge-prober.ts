@@ -58,3 +58,33 @@ export class EdgeProber implements Disposable {
     this.#agent.destroy();
   }
 }
+
+/** Kept connections, used by one at a time. */
+export class ProberPool implements Disposable {
+  readonly #make: () => EdgeProber;
+  readonly #idle: EdgeProber[] = [];
+  readonly #all: EdgeProber[] = [];
+
+  constructor(make: () => EdgeProber) {
+    this.#make = make;
+  }
+
+  async use<Value>(work: (prober: EdgeProber) => Promise<Value>): Promise<Value> {
+    const prober = this.#idle.pop() ?? this.#add();
+    try {
+      return await work(prober);
+    } finally {
+      this.#idle.push(prober);
+    }
+  }
+
+  #add(): EdgeProber {
+    const prober = this.#make();
+    this.#all.push(prober);
+    return prober;
+  }
+
+  [Symbol.dispose](): void {
+    for (const prober of this.#all) prober[Symbol.dispose]();
+  }
+}

@@ -9,6 +9,9 @@ export interface KeyValueStore {
   /** Records whose key begins with `prefix` (which ends in a dot), in key order, at most `limit`, after `after`. */
   list(prefix: string, page: { readonly limit: number; readonly after?: string }): Promise<readonly StoredRecord[]>;
 
+  /** All keys that begin with `prefix` (which ends in a dot) with their revisions, in key order, without values. */
+  keys(prefix: string): Promise<readonly StoredKey[]>;
+
   /**
    * All writes or none. @returns the revision of the last write; write i has revision `revision - (n - 1 - i)`.
    * Put what watchers follow last and the audit record first: then `revision` is the one a watcher will report.
@@ -26,6 +29,8 @@ export interface StoredRecord {
   readonly value: Uint8Array;
   readonly revision: number;
 }
+
+export type StoredKey = Omit<StoredRecord, 'value'>;
 
 /** One write of a commit. `expect`: the revision the key must have now, 0 = the key must not exist, absent = any. */
 export interface Write {

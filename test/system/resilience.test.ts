@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, assign, bootstrapAdmin, move, type Person, signIn, signUp } from '../support/edge-client.ts';
+import { ask, assign, bootstrapAdmin, move, PASSWORD, type Person, signIn, signUp } from '../support/edge-client.ts';
 import { type RunningGateway, startGateway } from '../support/launcher.ts';
 import { until } from '../support/wait.ts';
 
@@ -70,7 +70,7 @@ describe('while a part does not answer, requests with a valid token are served',
       const refused = await until(
         async () => {
           const answer = await ask(http, '/v1/auth/signup', {
-            body: { email: 'late@example.com', password: 'x'.repeat(20) },
+            body: { email: 'late@example.com', password: PASSWORD },
           });
           return answer.status === 503 && answer;
         },

@@ -1,9 +1,12 @@
+import { LIMITS } from '#domain/limits.ts';
 import type { Resource } from '../snapshot/resource.ts';
 import type { ResourceView } from '../snapshot/resource-table.ts';
 import type { DeltaRequest } from './delta-request.ts';
 
 /** What the client is told of a name that does not exist, as its version. */
 const REMOVED = '';
+/** Rejected versions remembered per name. */
+const BAD_VERSIONS_MAX_COUNT = 16;
 
 /** What a request said about an earlier response. */
 export type Reception =
@@ -23,6 +26,15 @@ export interface Delta {
   readonly resources: readonly Resource[];
   readonly removed: readonly string[];
 }
+
+/** What the client has: a version, and the resource itself unless it was got on an earlier stream. */
+interface Held {
+  readonly version: string;
+  readonly resource?: Resource;
+}
+
+/** The resources of one response by name; undefined for a name that it said is gone. */
+type Carried = ReadonlyMap<string, Resource | undefined>;
 
 export interface SubscriptionOptions {
   readonly view: ResourceView;
@@ -44,17 +56,18 @@ export interface SubscriptionOptions {
  * - `wildcard` and `names`: what the client wants. `sent`: what it is assumed to hold, `acked`: what it said it holds.
  * - `dirty`: names whose newest version may have to be sent; the difference is made when it is sent, so nothing goes
  *   stale in a queue and memory is bounded by the names.
- * - `inflight`: what each unanswered response carried. `bad`: versions this client rejected, never sent again to it.
+ * - `inflight`: what each unanswered response carried; nothing more is sent while too many are.
+ * - `bad`: versions this client rejected, never sent again to it; what it had before is sent once more instead.
  * - `apart`: groups of names to be sent on their own, after a response of several was rejected (halving).
  */
 export class Subscription {
   readonly #options: SubscriptionOptions;
   readonly #names = new Set<string>();
   readonly #sent = new Map<string, string>();
-  readonly #acked = new Map<string, string>();
+  readonly #acked = new Map<string, Held>();
   readonly #dirty = new Set<string>();
-  readonly #inflight = new Map<string, ReadonlyMap<string, string>>();
-  readonly #bad = new Map<string, string>();
+  readonly #inflight = new Map<string, Carried>();
+  readonly #bad = new Map<string, Set<string>>();
   #apart: readonly string[][] = [];
   #wildcard = false;
   #begun = false;
@@ -90,6 +103,7 @@ export class Subscription {
 
   /** The next response, registered as sent; undefined when there is nothing to say. */
   next(): Delta | undefined {
+    if (this.#inflight.size >= LIMITS.xdsResponsesInFlightMaxCount) return undefined;
     const [group, ...later] = this.#apart;
     this.#apart = later;
     const resources: Resource[] = [];
@@ -99,10 +113,10 @@ export class Subscription {
       return later.length > 0 ? this.next() : undefined;
     }
     this.#owesAnswer = false;
-    const carried = new Map<string, string>();
-    for (const { name, version } of resources) carried.set(name, version);
-    for (const name of removed) carried.set(name, REMOVED);
-    for (const [name, version] of carried) this.#sent.set(name, version);
+    const carried = new Map<string, Resource | undefined>();
+    for (const resource of resources) carried.set(resource.name, resource);
+    for (const name of removed) carried.set(name, undefined);
+    for (const [name, resource] of carried) this.#sent.set(name, versionOf(resource));
     const nonce = this.#options.nextNonce();
     this.#inflight.set(nonce, carried);
     return { nonce, resources, removed };
@@ -110,7 +124,7 @@ export class Subscription {
 
   /** The version of a name that the client said it holds; undefined when it holds none. */
   ackedVersion(name: string): string | undefined {
-    return this.#acked.get(name);
+    return this.#acked.get(name)?.version;
   }
 
   /** Names the client holds by its own word. */
@@ -126,7 +140,7 @@ export class Subscription {
   /** Whether the newest version of a name was rejected by this client. */
   isRejected(name: string): boolean {
     const version = this.#options.view.get(name)?.version;
-    return version !== undefined && this.#bad.get(name) === version;
+    return version !== undefined && this.#isBad(name, version);
   }
 
   #wants(name: string): boolean {
@@ -169,7 +183,7 @@ export class Subscription {
   #resume(versions: Readonly<Record<string, string>>): void {
     for (const [name, version] of Object.entries(versions)) {
       this.#sent.set(name, version);
-      this.#acked.set(name, version);
+      this.#acked.set(name, { version });
       if (this.#wants(name)) this.#dirty.add(name);
     }
   }
@@ -181,27 +195,31 @@ export class Subscription {
     return request.error === undefined ? this.#acknowledge(carried) : this.#reject(carried, request.error);
   }
 
-  #acknowledge(carried: ReadonlyMap<string, string>): Reception {
-    for (const [name, version] of carried) {
-      if (version === REMOVED) this.#acked.delete(name);
-      else if (this.#wants(name)) this.#acked.set(name, version);
+  #acknowledge(carried: Carried): Reception {
+    for (const [name, resource] of carried) {
+      if (resource === undefined) this.#acked.delete(name);
+      else if (this.#wants(name)) this.#acked.set(name, { version: resource.version, resource });
     }
     return { kind: 'ack', names: [...carried.keys()] };
   }
 
   /**
-   * A rejected response of one name makes this version bad. Of several names nobody knows which one it was, nor which
+   * A rejected response of one name makes this version bad, and the last good one is sent again: the client says by its
+   * answer that it is back there. Of several names nobody knows which one it was, nor which
    * were applied: each half is sent again on its own, down to the culprits; valid halves stick.
    */
-  #reject(carried: ReadonlyMap<string, string>, error: string): Reception {
-    const names = [...carried].filter(([, version]) => version !== REMOVED).map(([name]) => name);
-    const [only] = names;
-    if (names.length === 1 && only !== undefined) {
-      this.#bad.set(only, carried.get(only) ?? '');
-      this.#assumeAcked(only, carried.get(only));
-      return { kind: 'nack', names, culprit: only, error };
+  #reject(carried: Carried, error: string): Reception {
+    const resources = [...carried.values()].filter((resource) => resource !== undefined);
+    const names = resources.map(({ name }) => name);
+    const [only] = resources;
+    if (resources.length === 1 && only !== undefined) {
+      const isLatest = this.#sent.get(only.name) === only.version;
+      this.#markBad(only);
+      this.#assumeAcked(only);
+      if (isLatest && this.#acked.get(only.name)?.resource !== undefined) this.resend(only.name);
+      return { kind: 'nack', names, culprit: only.name, error };
     }
-    for (const name of names) this.#assumeAcked(name, carried.get(name));
+    for (const resource of resources) this.#assumeAcked(resource);
     const middle = Math.ceil(names.length / 2);
     this.#apart = [...this.#apart, names.slice(0, middle), names.slice(middle)].filter((group) => group.length > 0);
     for (const name of names) this.#dirty.delete(name);
@@ -209,24 +227,44 @@ export class Subscription {
   }
 
   /** After a rejection the client still holds what it had; a later version already on its way wins. */
-  #assumeAcked(name: string, rejectedVersion: string | undefined): void {
-    if (this.#sent.get(name) !== rejectedVersion) return;
+  #assumeAcked({ name, version }: Resource): void {
+    if (this.#sent.get(name) !== version) return;
     const held = this.#acked.get(name);
     if (held === undefined) this.#sent.delete(name);
-    else this.#sent.set(name, held);
+    else this.#sent.set(name, held.version);
+  }
+
+  #isBad(name: string, version: string): boolean {
+    return this.#bad.get(name)?.has(version) === true;
+  }
+
+  #markBad({ name, version }: Resource): void {
+    const versions = this.#bad.get(name) ?? new Set();
+    versions.add(version);
+    // The oldest is forgotten: it would come back only by a rollback to a content that was refused before.
+    for (const oldest of versions) if (versions.size > BAD_VERSIONS_MAX_COUNT) versions.delete(oldest);
+    this.#bad.set(name, versions);
+  }
+
+  /** The version to be sent now: the newest, or the last good one when this client rejected the newest. */
+  #candidate(name: string): Resource | undefined {
+    const newest = this.#options.view.get(name);
+    if (newest === undefined || !this.#isBad(name, newest.version)) return newest;
+    const held = this.#acked.get(name)?.resource;
+    return held === undefined || this.#isBad(name, held.version) ? newest : held;
   }
 
   #collect(name: string, resources: Resource[], removed: string[]): void {
     if (this.#options.isReady?.(name) === false) return;
     const sent = this.#sent.get(name);
-    const resource = this.#options.view.get(name);
+    const resource = this.#candidate(name);
     if (!this.#wants(name)) {
       this.#dirty.delete(name);
       return;
     }
     if (resource !== undefined) {
       this.#dirty.delete(name);
-      if (resource.version !== sent && resource.version !== this.#bad.get(name)) resources.push(resource);
+      if (resource.version !== sent && !this.#isBad(name, resource.version)) resources.push(resource);
       return;
     }
     const isUnknown = sent === undefined && this.#names.has(name);
@@ -237,3 +275,5 @@ export class Subscription {
     }
   }
 }
+
+const versionOf = (resource: Resource | undefined): string => resource?.version ?? REMOVED;

@@ -36,7 +36,7 @@ const FIELDS: JsonObject = {
   decided_revision: decision('revision'),
   revision_substituted: decision('revision_substituted'),
   decided_cluster: decision('cluster'),
-  routed_revision: `%METADATA(ROUTE:${STAMP_METADATA.namespace}:${STAMP_METADATA.key})%`,
+  routed_revision: `%METADATA(VIRTUAL_HOST:${STAMP_METADATA.namespace}:${STAMP_METADATA.key})%`,
   route: '%ROUTE_NAME%',
   upstream_cluster: '%UPSTREAM_CLUSTER_RAW%',
   upstream_host: '%UPSTREAM_HOST%',

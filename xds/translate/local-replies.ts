@@ -49,7 +49,7 @@ const LATE: readonly Reply[] = [
   },
   {
     code: 'validation_failed',
-    when: allOf(statusIs(400), hasDetails("response.code_details.startsWith('grpc_json_transcode_failure')")),
+    when: allOf(statusIs(400), hasDetails("response.code_details.contains('grpc_json_transcode_failure')")),
     detail: ENVOYS_WORDS,
   },
   { code: 'request_malformed', when: statusIs(400), detail: 'the request cannot be read' },

@@ -1,6 +1,7 @@
 import {
   type Change,
   type KeyValueStore,
+  type StoredKey,
   type StoredRecord,
   StoreError,
   type Watch,
@@ -49,6 +50,16 @@ export class MemoryKeyValueStore implements KeyValueStore {
       if (record !== undefined && found.push(record) >= page.limit) break;
     }
     return found;
+  }
+
+  async keys(prefix: string): Promise<StoredKey[]> {
+    this.#requireAvailable();
+    const found: StoredKey[] = [];
+    for (const [key, { value, revision }] of this.#records) {
+      if (key.startsWith(prefix) && value !== undefined && this.#alive(key) !== undefined)
+        found.push({ key, revision });
+    }
+    return found.sort((left, right) => (left.key < right.key ? -1 : 1));
   }
 
   async commit(writes: readonly Write[]): Promise<{ readonly revision: number }> {

@@ -17,6 +17,8 @@ export interface FeedOptions {
   readonly filters: readonly string[];
   /** All keys as they are now and then changes, or only what comes after a stream sequence. */
   readonly start: 'all' | { readonly after: number };
+  /** Deliver keys and revisions without values. */
+  readonly headersOnly?: boolean;
   /** Must not throw: an exception in a subscription callback ends the read loop of the whole connection. */
   readonly onEntry: (entry: Entry) => void;
 }
@@ -142,6 +144,7 @@ async function createConsumer(options: FeedOptions, name: string, inbox: string)
     flow_control: true,
     idle_heartbeat: HEARTBEAT_MS * 1_000_000,
     inactive_threshold: INACTIVE_THRESHOLD_NS,
+    ...(options.headersOnly === true ? { headers_only: true } : {}),
     ...(single ? { filter_subject: only } : { filter_subjects: subjects }),
     ...(options.start === 'all'
       ? { deliver_policy: 'last_per_subject' }

@@ -1,10 +1,10 @@
-import { LIMITS } from '#domain/limits.ts';
 import type { Log } from '#platform/log.ts';
-import type { KeyValueStore, StoredRecord, Watch, WatchOptions, Write } from '#ports/key-value-store.ts';
+import type { KeyValueStore, StoredKey, StoredRecord, Watch, WatchOptions, Write } from '#ports/key-value-store.ts';
 import { StoreError } from '#ports/key-value-store.ts';
 import { streamName, subjectPrefix } from './bucket.ts';
 import { commitWrites } from './committer.ts';
 import type { NatsLink } from './connection.ts';
+import { Feed } from './feed.ts';
 import { callApi, MESSAGE_NOT_FOUND, storeErrorOf } from './jetstream-api.ts';
 import { NatsWatch } from './watch.ts';
 
@@ -43,13 +43,38 @@ export class NatsKeyValueStore implements KeyValueStore {
   }
 
   async list(prefix: string, page: { readonly limit: number; readonly after?: string }): Promise<StoredRecord[]> {
-    const keys = (await this.#keys(prefix)).filter((key) => page.after === undefined || key > page.after);
+    const { limit, after } = page;
+    const keys = (await this.keys(prefix)).filter(({ key }) => after === undefined || key > after);
     const records: StoredRecord[] = [];
-    for (let at = 0; at < keys.length && records.length < page.limit; at += LIST_READS_MAX_COUNT) {
-      const block = await Promise.all(keys.slice(at, at + LIST_READS_MAX_COUNT).map((key) => this.get(key)));
-      records.push(...block.filter((record) => record !== undefined));
+    for (let at = 0; at < keys.length && records.length < limit; ) {
+      const block = keys.slice(at, at + Math.min(LIST_READS_MAX_COUNT, limit - records.length));
+      const read = await Promise.all(block.map(({ key }) => this.get(key)));
+      records.push(...read.filter((record) => record !== undefined));
+      at += block.length;
     }
-    return records.slice(0, page.limit);
+    return records;
+  }
+
+  /** Read by a consumer that delivers headers alone, which the server does at some 100,000 a second. */
+  async keys(prefix: string): Promise<StoredKey[]> {
+    const found: StoredKey[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const feed = await Feed.open({
+      link: this.#link,
+      bucket: this.#bucket,
+      filters: [`${prefix}>`],
+      start: 'all',
+      headersOnly: true,
+      onEntry: ({ key, revision, value, pending }) => {
+        if (value !== undefined) found.push({ key, revision });
+        if (pending === 0) resolve();
+      },
+    });
+    if (feed.initialCount === 0) resolve();
+    const broke = await Promise.race([promise, feed.ended]);
+    feed.close('read');
+    if (broke !== undefined) throw new StoreError('unavailable', `keys of ${prefix} were not read: ${broke}`);
+    return found.sort((left, right) => (left.key < right.key ? -1 : 1));
   }
 
   /**
@@ -84,25 +109,6 @@ export class NatsKeyValueStore implements KeyValueStore {
       }),
     );
     return substituted ? result : undefined;
-  }
-
-  /** All keys below a prefix, deleted ones included until their marker goes, sorted. The server answers in pages. */
-  async #keys(prefix: string): Promise<string[]> {
-    const start = subjectPrefix(this.#bucket);
-    const keys: string[] = [];
-    for (;;) {
-      const info = await callApi(this.#link, `STREAM.INFO.${streamName(this.#bucket)}`, {
-        subjects_filter: `${start}${prefix}>`,
-        offset: keys.length,
-      });
-      if ('error' in info) throw storeErrorOf(info.error);
-      const state = info.answer['state'];
-      const subjects = state !== null && typeof state === 'object' && 'subjects' in state ? state.subjects : undefined;
-      const names = Object.keys(subjects ?? {});
-      for (const name of names) keys.push(name.slice(start.length));
-      const total = Number(info.answer['total'] ?? keys.length);
-      if (names.length === 0 || keys.length >= total || keys.length >= LIMITS.tenantsMaxCount) return keys.sort();
-    }
   }
 }
 

@@ -2,7 +2,7 @@ import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
 import type { Placement, RoutingSnapshot } from '#domain/routing/types.ts';
 import type { ReplicaState } from '#ports/replica-board.ts';
 import type { RevisionSummary } from '#ports/routing.ts';
-import { id } from '../http/bodies.ts';
+import { applied, id } from '../http/bodies.ts';
 import { anyObject, integer, list, object, text, time } from '../http/schema.ts';
 
 /** How revisions, placements and replicas look in the admin API. */
@@ -34,6 +34,7 @@ export const PUBLISHED_SCHEMA = object({
   revision: integer(),
   kind_revisions: KIND_REVISIONS,
   changed: { json: { type: 'boolean', description: 'false: the current revision had this content already' } },
+  applied,
 });
 
 const ENDPOINT = object({ address: text({ maxLength: 253 }), port: integer(), weight: integer() });

@@ -135,7 +135,7 @@ const pushRoute = (services: RoutingServices) =>
       const outcome = Object.hasOwn(call.body, 'changes')
         ? await publishChanges(ports, { ...request.value, changes: call.body })
         : await publishDocument(ports, { ...request.value, document: call.body });
-      return publishedAnswer(outcome);
+      return publishedAnswer(services, outcome);
     },
   });
 
@@ -151,7 +151,7 @@ const rollbackRoute = (services: RoutingServices) =>
       const request = publishRequest(call, note ?? `rollback to revision ${revision}`);
       if (!request.ok) return request;
       const ports = { store: services.routingStore, clock: services.clock };
-      return publishedAnswer(await rollback(ports, { ...request.value, revision }));
+      return publishedAnswer(services, await rollback(ports, { ...request.value, revision }));
     },
   });
 
@@ -223,5 +223,13 @@ function publishRequest(call: ApiCall, note: string | undefined) {
   return succeed({ by: call.context.actor.id, note, expectedRevision });
 }
 
-const publishedAnswer = (outcome: Outcome<PublishedRevision>): Outcome<ApiAnswer> =>
-  outcome.ok ? succeed({ status: 200, body: outcome.value, headers: { etag: etag(outcome.value.revision) } }) : outcome;
+/** Answers when the revision is in force everywhere, or says who is behind. */
+async function publishedAnswer(
+  { board }: RoutingServices,
+  outcome: Outcome<PublishedRevision>,
+): Promise<Outcome<ApiAnswer>> {
+  if (!outcome.ok) return outcome;
+  const { revision } = outcome.value;
+  const state = await waitRouted(board, revision);
+  return succeed({ status: 200, body: { ...outcome.value, applied: state }, headers: { etag: etag(revision) } });
+}

@@ -125,6 +125,21 @@ export function keyValueStoreSuite(store: () => KeyValueStore): void {
     expect(first.map((record) => record.key)).toEqual([`${prefix}a`, `${prefix}b`]);
     const rest = await store().list(prefix, { limit: 10, after: `${prefix}b` });
     expect(rest.map((record) => record.key)).toEqual([`${prefix}d`, `${prefix}e`]);
+    const keys = await store().keys(prefix);
+    expect(keys.map(({ key }) => key)).toEqual(['a', 'b', 'd', 'e'].map((name) => `${prefix}${name}`));
+    expect(keys[0]?.revision).toBe(first[0]?.revision);
+    expect(keys[0]).not.toHaveProperty('value');
+    expect(await store().keys(`${fresh()}.`)).toEqual([]);
+  });
+
+  it('lists more than one block of keys, each once', async () => {
+    const prefix = `${fresh()}.`;
+    const names = Array.from({ length: 150 }, (_, index) => `${prefix}${String(index).padStart(3, '0')}`);
+    await store().commit(names.map((key) => ({ key, value: text(key) })));
+    const all = await store().list(prefix, { limit: 500 });
+    expect(all.map((record) => record.key)).toEqual(names);
+    const some = await store().list(prefix, { limit: 70, after: `${prefix}009` });
+    expect(some.map((record) => record.key)).toEqual(names.slice(10, 80));
   });
 
   it('watches: loads what is there, then follows, only what matches', async () => {

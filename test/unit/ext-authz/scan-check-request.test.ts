@@ -5,6 +5,7 @@ import { COMMAND_GRPC_PATH } from '#domain/endpoints.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { messageType } from '#platform/proto-registry.ts';
 import { CheckRequestScanner } from '../../../src/authz/ext-authz/wire/scan-check-request.ts';
+import { FIELD_EXTRACTION } from '../../../src/authz/ext-authz/wire/scan-extracted-fields.ts';
 import {
   bearer,
   COMMAND,
@@ -196,6 +197,42 @@ describe('the scanner of check requests', () => {
     expect(scanner.scan(attributes(stamp('7'), stamp('8')))).toBeUndefined();
     const doubled = lengthDelimited(10, Buffer.concat([entry('stamp', '7'), lengthDelimited(2, Buffer.from('8'))]));
     expect(scanner.scan(attributes(doubled))).toBeUndefined();
+    const target = (value: string) => lengthDelimited(10, entry('target', value));
+    expect(scanner.scan(attributes(target('api'), target('runner')))).toBeUndefined();
+    const header = (...parts: readonly Buffer[]) =>
+      attributes(lengthDelimited(4, lengthDelimited(2, lengthDelimited(13, lengthDelimited(1, Buffer.concat(parts))))));
+    const [name, value, raw] = ['x-tenant-id', 'acme', 'globex'].map((text, index) =>
+      lengthDelimited(index + 1, Buffer.from(text)),
+    );
+    if (name === undefined || value === undefined || raw === undefined) throw new Error('three parts');
+    expect(scanner.scan(header(name, value))?.tenantHeaders).toEqual(['acme']);
+    expect(scanner.scan(header(name, raw))?.tenantHeaders).toEqual(['globex']);
+    expect(scanner.scan(header(name, value, raw))).toBeUndefined();
+  });
+
+  it('refuses extracted fields that are there twice, or are no UTF-8', () => {
+    const text = (value: Buffer | string) => lengthDelimited(1, lengthDelimited(3, Buffer.from(value)));
+    const field = (key: string, ...values: readonly Buffer[]) =>
+      lengthDelimited(
+        1,
+        Buffer.concat([
+          lengthDelimited(1, Buffer.from(key)),
+          lengthDelimited(2, lengthDelimited(6, Buffer.concat(values))),
+        ]),
+      );
+    const extracted = (...fields: readonly Buffer[]) =>
+      lengthDelimited(
+        1,
+        Buffer.concat([lengthDelimited(1, Buffer.from(FIELD_EXTRACTION)), lengthDelimited(2, Buffer.concat(fields))]),
+      );
+    const scan = (...namespaces: readonly Buffer[]) =>
+      scanner.scan(lengthDelimited(1, lengthDelimited(11, Buffer.concat(namespaces))))?.message.aggregate_type;
+    const order = field('aggregate_type', text('order'));
+    expect(scan(extracted(order))).toEqual(['order']);
+    expect(scan(extracted(field('aggregate_type', text('order'), text('\u20ac'))))).toEqual(['order', '\u20ac']);
+    expect(scan(extracted(order, field('aggregate_type', text('invoice'))))).toBeUndefined();
+    expect(scan(extracted(order), extracted(field('command_id', text('c1'))))).toBeUndefined();
+    expect(scan(extracted(field('aggregate_type', text(Buffer.from([0x6f, 0xff])))))).toBeUndefined();
   });
 
   it('refuses too much, too little, groups and field number 0', () => {
@@ -206,6 +243,7 @@ describe('the scanner of check requests', () => {
       [0x0b, 0x0c],
       [0x00, 0x00],
       [0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f],
+      [0x0a, 0x82, 0x80, 0x80, 0x80, 0x10, 0x12, 0x00],
       [0x80],
     ]) {
       expect(scanner.scan(Buffer.from(bytes))).toBeUndefined();
@@ -268,7 +306,7 @@ describe('damaged bytes', () => {
     );
   });
 
-  it('let an allowed request pass only where it is the same request, for the other reader too', () => {
+  it('let an allowed request pass only where all that it was decided by is as it was meant', () => {
     expect(isAllowed(allowed)).toBe(true);
     const meant = slowScan(allowed);
     fc.assert(
@@ -288,10 +326,6 @@ describe('damaged bytes', () => {
         expect(path.split('?')[0]).toBe(COMMAND_GRPC_PATH);
         // Ids of the aggregate and the command are free texts: another one is another valid request.
         expect(Object.values(message ?? {}).every((values) => values.length === 1 && values[0] !== '')).toBe(true);
-        // protobuf-es also refuses bytes that are no UTF-8 in texts which nobody reads; where it reads, it agrees.
-        const slow = slowScan(bytes);
-        if (slow === undefined) return;
-        expect(slow).toMatchObject({ path, message, tenantHeaders: ['acme'], authorization: [authorization] });
       }),
       { numRuns: 3_000 },
     );

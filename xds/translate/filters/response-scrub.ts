@@ -7,8 +7,7 @@ export const responseScrub = (): JsonObject =>
   extension('gateway.response_scrub', 'envoy.extensions.filters.http.header_mutation.v3.HeaderMutation', {
     mutations: {
       response_mutations: [
-        { remove: 'x-envoy-upstream-service-time' },
-        { remove: 'x-envoy-overloaded' },
+        { remove_on_match: { key_matcher: { prefix: 'x-envoy-' } } },
         { remove: EARLY_REPLY_HEADER },
         { remove: HEADER.gatewayCluster },
       ],

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { LIMITS } from '#domain/limits.ts';
 import type { DeltaRequest } from '../../../../xds/ads/delta-request.ts';
 import { type Delta, Subscription } from '../../../../xds/ads/subscription.ts';
 import type { Resource } from '../../../../xds/snapshot/resource.ts';
@@ -144,7 +145,7 @@ describe('a subscription', () => {
     expect(said(subscription.next())).toEqual({ resources: ['a@2'], removed: [] });
   });
 
-  it('never sends rejected bytes again, and sends what comes after them', () => {
+  it('never sends rejected bytes again, sends the last good ones once more, and what comes after', () => {
     const { table, subscription } = setUp();
     table.put(resource('a', '1'));
     subscription.receive(ask());
@@ -153,6 +154,9 @@ describe('a subscription', () => {
     subscription.changed(['a']);
     const reception = subscription.receive(ask({ nonce: subscription.next()?.nonce ?? '', error: 'no' }));
     expect(reception).toEqual({ kind: 'nack', names: ['a'], culprit: 'a', error: 'no' });
+    const good = subscription.next();
+    expect(said(good)).toEqual({ resources: ['a@1'], removed: [] });
+    subscription.receive(ask({ nonce: good?.nonce ?? '' }));
     subscription.changed(['a']);
     expect(subscription.next()).toBeUndefined();
     expect(subscription.ackedVersion('a')).toBe('1');
@@ -162,6 +166,39 @@ describe('a subscription', () => {
     table.put(resource('a', '3'));
     subscription.changed(['a']);
     expect(said(subscription.next())).toEqual({ resources: ['a@3'], removed: [] });
+  });
+
+  it('does not send for ever to a client that rejects everything', () => {
+    const { table, subscription } = setUp();
+    table.put(resource('a', '1'));
+    subscription.receive(ask());
+    subscription.receive(ask({ nonce: subscription.next()?.nonce ?? '' }));
+    table.put(resource('a', '2'));
+    subscription.changed(['a']);
+    let sent = 0;
+    for (let delta = subscription.next(); delta !== undefined; delta = subscription.next()) {
+      sent += 1;
+      subscription.receive(ask({ nonce: delta.nonce, error: 'no' }));
+    }
+    expect(sent).toBe(2); // the new one and the last good one
+  });
+
+  it('stops sending to a client that answers nothing, and goes on with the newest when it answers', () => {
+    const { table, subscription } = setUp();
+    subscription.receive(ask({ subscribe: ['a'] }));
+    let sent = 0;
+    let last: Delta | undefined;
+    for (let version = 0; version < 1_000; version += 1) {
+      table.put(resource('a', String(version)));
+      subscription.changed(['a']);
+      const delta = subscription.next();
+      if (delta === undefined) continue;
+      sent += 1;
+      last = delta;
+    }
+    expect(sent).toBe(LIMITS.xdsResponsesInFlightMaxCount);
+    subscription.receive(ask({ nonce: last?.nonce ?? '' }));
+    expect(said(subscription.next())).toEqual({ resources: ['a@999'], removed: [] });
   });
 
   it('a rejection that arrives after a later version is on its way does not undo that one', () => {
