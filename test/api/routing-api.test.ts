@@ -21,7 +21,7 @@ describe('publishing', () => {
     const pushed = await push(routingDocument({ acme: 's1', globex: 's2' }));
     expect([pushed.status, pushed.body]).toEqual([
       200,
-      { revision: 1, kind_revisions: { aggregate: 1, projection: 1, runner: 1 }, changed: true },
+      { applied: 'all', revision: 1, kind_revisions: { aggregate: 1, projection: 1, runner: 1 }, changed: true },
     ]);
     const shown = await as({ method: 'GET', path: '/admin/routing' });
     expect(shown.body).toMatchObject({

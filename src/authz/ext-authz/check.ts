@@ -6,7 +6,12 @@ import {
   decide,
   type RoutingView,
 } from '#domain/access/decide.ts';
-import { decodeParameter, type EndpointMatch, type EndpointMatcher } from '#domain/access/match-endpoint.ts';
+import {
+  decodeParameter,
+  type EndpointMatch,
+  type EndpointMatcher,
+  parameterNames,
+} from '#domain/access/match-endpoint.ts';
 import type { Credentials, TokenVerifier } from '#domain/access/verified-token.ts';
 import type { EndpointRow } from '#domain/endpoints.ts';
 import { isServiceKind } from '#domain/ids.ts';
@@ -107,6 +112,8 @@ export function createCheck(deps: CheckDeps): Check {
     pathResource: match.resource === undefined ? undefined : decodeParameter(match.resource),
     // The JSON form of a command becomes its gRPC form before it gets here; one that did not holds no known message.
     message: match.grpc ? scanned.message : NO_MESSAGE,
+    pathFields:
+      match.grpc && scanned.transcoded ? pathFieldsOf(match.row, scanned.originalPath.read(), deps) : undefined,
   });
 
   return {
@@ -122,6 +129,17 @@ export function createCheck(deps: CheckDeps): Check {
 const answer = (bytes: Buffer): CheckResult => ({ kind: 'answer', bytes });
 
 const NO_MESSAGE = { aggregate_type: [], aggregate_id: [], command_id: [] } as const;
+
+/** What the path of a JSON command said, by the names of its template; what cannot be read is undefined. */
+function pathFieldsOf(
+  row: EndpointRow,
+  originalPath: string,
+  { endpoints }: Pick<CheckDeps, 'endpoints'>,
+): ReadonlyMap<string, string | undefined> {
+  const match = endpoints.match(row.method, originalPath);
+  const values = match.kind === 'row' && match.row === row && !match.grpc ? match.values : [];
+  return new Map(parameterNames(row.path).map((name, at) => [name, decodeParameter(values[at] ?? '%')]));
+}
 
 function refuseMatch(match: Exclude<EndpointMatch, { kind: 'row' }>, trail: DecisionTrail): Denied {
   if (match.kind === 'malformed') return BAD_PATH;

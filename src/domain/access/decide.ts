@@ -2,6 +2,7 @@ import type { EndpointRow } from '../endpoints.ts';
 import type { ErrorCode, FieldError } from '../errors.ts';
 import { isServiceKind, isTenantId, type ServiceKind } from '../ids.ts';
 import { type AccessView, holdsRight, type Principal } from './access-view.ts';
+import { type MessageFields, mismatches, omissions, soleValue } from './command-message.ts';
 import type { Credentials, VerifiedToken } from './verified-token.ts';
 
 /** One request as the decision sees it: plain data, nothing of the wire. */
@@ -16,12 +17,8 @@ export interface DecisionRequest {
   readonly pathResource: string | undefined;
   /** Fields of the final message, where the row is a command; each must be there exactly once and not empty. */
   readonly message: MessageFields;
-}
-
-interface MessageFields {
-  readonly aggregate_type: readonly string[];
-  readonly aggregate_id: readonly string[];
-  readonly command_id: readonly string[];
+  /** Of a command in its JSON form: what its path said for the fields of the message; undefined for any other. */
+  readonly pathFields?: ReadonlyMap<string, string | undefined> | undefined;
 }
 
 /** What the decision is made from. */
@@ -109,6 +106,7 @@ const RIGHT_CHECKS: readonly Check[] = [
   wellFormedTenant, //   sets the tenant
   wellFormedResource, // what cannot be read is not compared
   membership, //         before rights: an outsider learns nothing about what exists
+  oneMeaning, //         what is asked for must be clear before the right to it is looked for
   right,
   wholeMessage, //       the message was the resource of the right: checked again, whole
   placed, //             last, and only for who may know: places exist for members only
@@ -226,6 +224,12 @@ function membership(request: DecisionRequest, { access }: DecisionContext, { pri
   return isGranted(request, access, { principalId: principal.id, tenantId: null }) ? PASS : NOT_A_MEMBER;
 }
 
+function oneMeaning({ message, pathFields }: DecisionRequest): Refusal | typeof PASS {
+  const errors = pathFields === undefined ? [] : mismatches(message, pathFields);
+  if (errors.length === 0) return PASS;
+  return { reason: 'validation_failed', detail: 'the command says something else than its path', errors };
+}
+
 const NO_RIGHT = refusal('right_missing', 'none of your roles allows this');
 function right(request: DecisionRequest, { access }: DecisionContext, { principal, tenantId }: Facts) {
   if (principal === undefined) return NO_RIGHT;
@@ -248,26 +252,13 @@ function isGranted(
 /** Undefined where a message does not name exactly one resource: `wholeMessage` refuses that after the right. */
 function resourceOf(request: DecisionRequest): string | undefined {
   if (request.row.resource?.from === 'path') return request.pathResource;
-  const { aggregate_type } = request.message;
-  return isSingle(aggregate_type) ? aggregate_type[0] : undefined;
+  return soleValue(request.message.aggregate_type);
 }
 
-const MESSAGE_FIELDS = ['aggregate_type', 'aggregate_id', 'command_id'] as const;
-function wholeMessage(request: DecisionRequest): Refusal | typeof PASS {
-  if (request.row.resource?.from !== 'message') return PASS;
-  const { message } = request;
-  if (isSingle(message.aggregate_type) && isSingle(message.aggregate_id) && isSingle(message.command_id)) return PASS;
-  const errors = MESSAGE_FIELDS.flatMap((field) => mistakeIn(field, message[field]));
+function wholeMessage({ row, message }: DecisionRequest): Refusal | typeof PASS {
+  const errors = row.resource?.from === 'message' ? omissions(message) : [];
+  if (errors.length === 0) return PASS;
   return { reason: 'validation_failed', detail: 'the command does not name all that it must', errors };
-}
-
-const isSingle = (values: readonly string[]): boolean => values.length === 1 && values[0] !== '';
-
-function mistakeIn(field: string, values: readonly string[]): readonly FieldError[] {
-  if (isSingle(values)) return [];
-  const several = values.length > 1;
-  const detail = several ? 'must be there only once' : 'must be there and not empty';
-  return [{ pointer: `/${field}`, code: several ? 'ambiguous' : 'required', detail }];
 }
 
 const UNPLACED = refusal('tenant_unplaced', 'this tenant is not placed for this kind of service');

@@ -148,7 +148,7 @@ function continueAt(node: Node, path: string, slash: number, values: string[]): 
 const PARAMETER = /\{([a-z_]+)(?:\.\.\.)?\}/g;
 
 /** Names of a template's parameters, in the order of {@link EndpointMatch} values. */
-const parameterNames = (template: string): readonly string[] =>
+export const parameterNames = (template: string): readonly string[] =>
   [...template.matchAll(PARAMETER)].map((match) => match[1] ?? '');
 
 /**

@@ -18,6 +18,8 @@ export interface ScannedRequest {
   readonly tenantHeaders: string[];
   /** Whether Envoy's transcoder made this request of a JSON one. */
   transcoded: boolean;
+  /** The path of that JSON request, '' for any other. */
+  readonly originalPath: LateText;
   stamp: string;
   target: string;
   readonly message: ExtractedFields;
@@ -49,6 +51,7 @@ const NAMES = {
   correlationId: ascii(HEADER.correlationId),
   contentType: ascii('content-type'),
   originalMethod: ascii('x-envoy-original-method'),
+  originalPath: ascii('x-envoy-original-path'),
   stamp: ascii(CONTEXT_EXTENSION.stamp),
   target: ascii(CONTEXT_EXTENSION.target),
 } as const;
@@ -68,6 +71,7 @@ export class CheckRequestScanner {
     authorization: '',
     tenantHeaders: [],
     transcoded: false,
+    originalPath: new LateText(this.#reader),
     stamp: '',
     target: '',
     message: { aggregate_type: [], aggregate_id: [], command_id: [] },
@@ -103,6 +107,7 @@ export class CheckRequestScanner {
     found.contentType.clear();
     found.sourceAddress.clear();
     found.transcoded = false;
+    found.originalPath.clear();
     found.stamp = '';
     found.target = '';
     this.#fields.begin();
@@ -246,6 +251,9 @@ export class CheckRequestScanner {
         return;
       case NAMES.originalMethod.length:
         if (this.#keyIs(NAMES.originalMethod)) found.transcoded = true;
+        return;
+      case NAMES.originalPath.length:
+        if (this.#keyIs(NAMES.originalPath)) found.originalPath.take();
         return;
       default:
         break;
