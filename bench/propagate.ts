@@ -43,7 +43,6 @@ const log = createLog({ service: 'bench', level: 'silent' });
 const clock = { nowMs: () => Date.now() };
 const tenantName = (index: number): string => `bench-${String(index).padStart(6, '0')}`;
 
-
 async function measure(gateway: RunningGateway): Promise<void> {
   const run = await gateway.run();
   const admin = await bootstrapAdmin(gateway);
@@ -90,6 +89,7 @@ function stampedStore(store: KeyValueStore, onHeadPut: (atMs: number) => void): 
   return {
     get: (key) => store.get(key),
     list: (prefix, page) => store.list(prefix, page),
+    keys: (prefix) => store.keys(prefix),
     watch: (options) => store.watch(options),
     commit: (writes) => {
       if (writes.some((write) => write.key === 'head')) onHeadPut(performance.now());

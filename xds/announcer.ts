@@ -1,25 +1,34 @@
+import { LIMITS } from '#domain/limits.ts';
 import type { ReplicaBoard } from '#ports/replica-board.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 /** Announcements follow each other at this distance at least; the first after a quiet time is made at once. */
 const DISTANCE_MS = 10;
 
+export interface AnnouncerOptions {
+  readonly board: ReplicaBoard;
+  readonly controlPlane: Pick<
+    ControlPlane,
+    'confirm' | 'isReady' | 'stampTarget' | 'oldestStamp' | 'newestRevision' | 'envoys'
+  >;
+  readonly replica: string;
+  /** The way to the board; the listener is called each time it was made, and at once when it is there. */
+  readonly link: { isConnected(): boolean; onConnected(listener: () => void): () => void };
+}
+
 /** Exchanges with the replica board: tells of the Envoys served here, and hears how far the authz replicas are. */
 export class Announcer {
-  readonly #board: ReplicaBoard;
-  readonly #controlPlane: ControlPlane;
-  readonly #replica: string;
+  readonly #options: AnnouncerOptions;
   #timer: NodeJS.Timeout | undefined;
   #announcedAtMs = 0;
+  #listening: NodeJS.Timeout | undefined;
+  /** Whether the board has been reached for so long that a replica not heard of is none. */
+  #silenceCounts = false;
+  /** The authz replicas heard of last, before anything was in doubt. */
+  #expected: ReadonlySet<string> = new Set();
 
-  constructor(options: {
-    readonly board: ReplicaBoard;
-    readonly controlPlane: ControlPlane;
-    readonly replica: string;
-  }) {
-    this.#board = options.board;
-    this.#controlPlane = options.controlPlane;
-    this.#replica = options.replica;
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
   }
 
   /** Tells the board what is true in a moment; many calls are one announcement. */
@@ -30,31 +39,65 @@ export class Announcer {
 
   /** Begins to pass on what authz replicas confirm. @returns a function that ends it */
   follow(): () => void {
-    const confirm = (): void => {
-      const revisions = this.#board.live('authz').map((replica) => replica.routingRevision);
-      // Without a live authz replica nothing passes Envoy anyway, so nobody is waited for.
-      this.#controlPlane.confirm(revisions.length === 0 ? undefined : Math.min(...revisions));
-    };
-    const stop = this.#board.onChange(confirm);
-    confirm();
+    const stopHearing = this.#options.board.onChange(() => this.#confirm());
+    this.#confirm();
+    const stopConnected = this.#options.link.onConnected(() => this.#listen());
     this.#announce();
     return () => {
-      stop();
+      stopHearing();
+      stopConnected();
       clearTimeout(this.#timer);
+      clearTimeout(this.#listening);
     };
+  }
+
+  /** At the start, after a break and when all fell silent: replicas get the time of a lease to be heard of. */
+  #listen(): void {
+    clearTimeout(this.#listening);
+    this.#silenceCounts = false;
+    this.#listening = setTimeout(() => {
+      // Cut off: the next connection listens anew.
+      if (!this.#options.link.isConnected()) return;
+      this.#silenceCounts = true;
+      this.#expected = new Set();
+      this.#confirm();
+    }, LIMITS.replicaLeaseMs);
+    this.#confirm();
+  }
+
+  #confirm(): void {
+    const { board, controlPlane } = this.#options;
+    const replicas = board.live('authz');
+    const heard = new Set(replicas.map(({ replica }) => replica));
+    const isMissingSome = heard.size === 0 || this.#expected.difference(heard).size > 0;
+    // Nobody at all: the replicas have gone, or NATS has and it was not noticed yet.
+    if (heard.size === 0 && this.#expected.size > 0 && this.#silenceCounts) {
+      this.#listen();
+      return;
+    }
+    // A revision must not be stamped because those who lack it are not heard: the stamp in force stays.
+    if (isMissingSome && !this.#silenceCounts && controlPlane.isReady) {
+      controlPlane.confirm(controlPlane.stampTarget);
+      return;
+    }
+    this.#expected = heard;
+    // Without a live authz replica nothing passes Envoy anyway, so nobody is waited for.
+    const revisions = replicas.map(({ routingRevision }) => routingRevision);
+    controlPlane.confirm(heard.size === 0 ? undefined : Math.min(...revisions));
   }
 
   #announce(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#announcedAtMs = performance.now();
-    const oldestStamp = this.#controlPlane.oldestStamp();
-    this.#board.announce({
+    const { board, controlPlane, replica } = this.#options;
+    const oldestStamp = controlPlane.oldestStamp();
+    board.announce({
       role: 'xds',
-      replica: this.#replica,
-      routingRevision: this.#controlPlane.newestRevision,
+      replica,
+      routingRevision: controlPlane.newestRevision,
       ...(oldestStamp === undefined ? {} : { oldestStamp }),
-      envoys: this.#controlPlane.envoys(),
+      envoys: controlPlane.envoys(),
     });
   }
 }

@@ -19,6 +19,8 @@ export interface XdsConfig {
   /** In Envoy's file system. */
   readonly accessLogPath: string;
   readonly protoDir: string;
+  /** Where the routing that an Envoy acknowledged last is kept, for a start while NATS is away; absent: nowhere. */
+  readonly stateFolder: string | undefined;
 }
 
 /** @throws ConfigurationError naming every mistake */
@@ -45,6 +47,7 @@ export function parseXdsConfig(env: Readonly<Record<string, string | undefined>>
     routingFile: read.optional('GATEWAY_ROUTING_FILE'),
     accessLogPath: read.text('GATEWAY_ACCESS_LOG', '/dev/stdout'),
     protoDir: read.text('GATEWAY_PROTO_DIR', join(import.meta.dirname, '../proto')),
+    stateFolder: read.optional('GATEWAY_XDS_STATE_DIR'),
   };
   read.finish();
   return config;

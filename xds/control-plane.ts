@@ -10,7 +10,7 @@ import {
   type SessionEvent,
   type SessionPort,
 } from './ads/session.ts';
-import type { Resource } from './snapshot/resource.ts';
+import { NO_STAMP, type Resource } from './snapshot/resource.ts';
 import { ResourceTable } from './snapshot/resource-table.ts';
 import type { ResourceType } from './snapshot/resource-types.ts';
 
@@ -24,7 +24,8 @@ export interface ControlPlaneOptions {
   readonly translateCluster: (kind: ServiceKind, shardName: string, shard: Shard) => NamedJson;
   /** Undefined for a cluster whose addresses Envoy resolves itself. */
   readonly translateEndpoints: (kind: ServiceKind, shardName: string, shard: Shard) => NamedJson | undefined;
-  readonly translateRoutes: (stamp: number) => NamedJson;
+  /** The route configuration that tells Envoy to route by a revision. */
+  readonly encodeRoutes: (stamp: number) => Resource;
   /** Checks and encodes; throws when the resource is not valid, which is a bug or an entry the parser let through. */
   readonly encode: (type: ResourceType, resource: NamedJson, versionPrefix?: string) => Resource;
   readonly routeName: string;
@@ -69,11 +70,11 @@ export class ControlPlane {
   readonly #retired = new Map<string, number>();
   readonly #context: SessionContext;
   #shards = NO_SHARDS;
-  #newest = 0;
-  #firstRevision = 0;
+  #newest = NO_STAMP;
+  #firstRevision = NO_STAMP;
   #confirmed: number | undefined;
   #route: Resource | undefined;
-  #routeStamp = 0;
+  #routeStamp = NO_STAMP;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
@@ -92,11 +93,12 @@ export class ControlPlane {
 
   /** Whether a complete revision has been loaded: before that, streams are refused instead of told "nothing". */
   get isReady(): boolean {
-    return this.#newest > 0;
+    return this.#newest > NO_STAMP;
   }
 
+  /** 0 before the first. */
   get newestRevision(): number {
-    return this.#newest;
+    return Math.max(0, this.#newest);
   }
 
   /** The revision that Envoys may be stamped with now. */
@@ -105,7 +107,7 @@ export class ControlPlane {
   }
 
   /** A newer routing revision. @throws when one of its shards cannot be encoded; nothing has changed then */
-  applyRevision(snapshot: RoutingSnapshot): void {
+  applyRevision(snapshot: Pick<RoutingSnapshot, 'revision' | 'shards'>): void {
     const fresh = this.#encodeChanges(snapshot);
     const clusters = fresh.clusters.filter((resource) => this.#tables.cluster.put(resource));
     const endpoints = fresh.endpoints.filter((resource) => this.#tables.endpoint.put(resource));
@@ -117,7 +119,7 @@ export class ControlPlane {
     for (const name of fresh.dropped) this.#retiring.set(name, snapshot.revision);
     this.#shards = snapshot.shards;
     this.#newest = snapshot.revision;
-    if (this.#firstRevision === 0) this.#firstRevision = snapshot.revision;
+    if (this.#firstRevision === NO_STAMP) this.#firstRevision = snapshot.revision;
     this.#tell('cluster', clusters.map(nameOf));
     this.#tell('endpoint', endpoints.map(nameOf));
     this.advance();
@@ -140,13 +142,14 @@ export class ControlPlane {
       onChange: (event) => this.#onSessionEvent(session, event),
     });
     this.#sessions.add(session);
+    this.#options.schedule(LIMITS.xdsReconnectSettleMs, () => session.waitNoLonger());
     return session;
   }
 
   close(session: AdsSession): void {
     session.close();
     if (!this.#sessions.delete(session)) return;
-    if (session.node !== undefined && session.ackedStamp > 0) {
+    if (session.node !== undefined && session.ackedStamp > NO_STAMP) {
       const untilMs = this.#options.nowMs() + LIMITS.nodeForgetAfterMs;
       this.#departed.set(session.node, { ackedStamp: session.ackedStamp, untilMs });
       this.#options.schedule(LIMITS.nodeForgetAfterMs, () => this.#forgetDeparted());
@@ -161,7 +164,7 @@ export class ControlPlane {
 
   /** The oldest stamp that some Envoy may route by; one that left counts for a while, because it may be back. */
   oldestStamp(): number | undefined {
-    const stamps = [...this.#sessions].flatMap((session) => (session.ackedStamp > 0 ? [session.ackedStamp] : []));
+    const stamps = [...this.#sessions].map((session) => session.ackedStamp).filter((stamp) => stamp > NO_STAMP);
     for (const departed of this.#departed.values()) stamps.push(departed.ackedStamp);
     return stamps.length === 0 ? undefined : Math.min(...stamps);
   }
@@ -171,12 +174,13 @@ export class ControlPlane {
     if (!this.isReady) return;
     const target = this.stampTarget;
     if (target > this.#routeStamp || this.#route === undefined) {
-      this.#route = this.#options.encode('route', this.#options.translateRoutes(target), `${target}-`);
+      this.#route = this.#options.encodeRoutes(target);
       this.#routeStamp = target;
     }
     const route = this.#route;
-    for (const session of this.#sessions) if (session.stamp < target) session.routeBy(route);
+    // First, because an Envoy that never got such a cluster need not get it any more to be ready for the stamp.
     this.#stopOffering(target);
+    for (const session of this.#sessions) session.routeBy(route);
   }
 
   #stopOffering(target: number): void {
@@ -185,6 +189,11 @@ export class ControlPlane {
       if (revision > target) continue;
       this.#retiring.delete(name);
       this.#retired.set(name, revision);
+      // What was forgotten counts as gone since the first revision, which every Envoy here routes past by then.
+      for (const oldest of this.#retired.keys()) {
+        if (this.#retired.size <= LIMITS.shardsPerKindMaxCount) break;
+        this.#retired.delete(oldest);
+      }
       this.#tables.cluster.remove(name);
       this.#tables.endpoint.remove(name);
       names.push(name);
@@ -192,7 +201,7 @@ export class ControlPlane {
     if (names.length > 0) this.#tell('cluster', names);
   }
 
-  #encodeChanges(snapshot: RoutingSnapshot) {
+  #encodeChanges(snapshot: Pick<RoutingSnapshot, 'shards'>) {
     const { encode, translateCluster, translateEndpoints } = this.#options;
     const clusters: Resource[] = [];
     const endpoints: Resource[] = [];
@@ -225,7 +234,7 @@ export class ControlPlane {
       if (session.node !== undefined) this.#departed.delete(session.node);
       this.#settleLater(session);
     }
-    if (this.#route !== undefined && session.stamp < this.stampTarget) session.routeBy(this.#route);
+    if (this.#route !== undefined) session.routeBy(this.#route);
     if (event.kind !== 'unknown_type') this.#options.onEnvoysChanged();
   }
 

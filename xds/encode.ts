@@ -13,12 +13,15 @@ export class InvalidResource extends Error {
   }
 }
 
+/** Turns Envoy's JSON into bytes. */
+export type MessageEncoder = (type: ResourceType, resource: NamedJson) => Uint8Array;
+
 /**
- * Turns Envoy's JSON into ready frames: strict (an unknown member is an error), checked against the rules in Envoy's
- * own API (PGV), with equal bytes for equal content.
+ * Strict (an unknown member is an error), checked against the rules in Envoy's own API (PGV), equal bytes for equal
+ * content. The encoder throws InvalidResource, or the error of the JSON reader.
  */
-export function createEncoder(registry: FileRegistry) {
-  return (type: ResourceType, { name, json }: NamedJson, versionPrefix = ''): Resource => {
+export function createMessageEncoder(registry: FileRegistry): MessageEncoder {
+  return (type, { name, json }) => {
     const typeName = TYPE_URL[type].slice(TYPE_URL[type].lastIndexOf('/') + 1);
     const message = messageFromJson(registry, typeName, json);
     const mistakes = validateRules(registry, message);
@@ -29,6 +32,13 @@ export function createEncoder(registry: FileRegistry) {
         mistakes.map(({ pointer, detail }) => `${pointer} ${detail}`),
       );
     }
-    return encodeResource({ type, name, message: toBinary(messageType(registry, typeName), message), versionPrefix });
+    return toBinary(messageType(registry, typeName), message);
   };
+}
+
+/** The same as ready frames. */
+export function createEncoder(registry: FileRegistry) {
+  const encode = createMessageEncoder(registry);
+  return (type: ResourceType, resource: NamedJson): Resource =>
+    encodeResource({ type, name: resource.name, message: encode(type, resource) });
 }

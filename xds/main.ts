@@ -1,14 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureBucketEventually } from '#adapters/nats/bucket.ts';
-import { connectNats } from '#adapters/nats/connection.ts';
-import { NatsKeyValueStore } from '#adapters/nats/key-value-store.ts';
+import { openNats } from '#adapters/nats/connection.ts';
 import { NatsReplicaBoard } from '#adapters/nats/replica-board.ts';
-import { HeadAdopter } from '#adapters/routing/head-adopter.ts';
-import { RevisionSource } from '#adapters/routing/revision-source.ts';
-import { RevisionStore } from '#adapters/routing/revision-store.ts';
-import { RoutingFile } from '#adapters/routing/routing-file.ts';
-import { publishDocument } from '#app/publish-revision.ts';
 import { createLog, type Log } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { runProgram } from '#platform/program.ts';
@@ -16,12 +9,18 @@ import { loadRegistry } from '#platform/proto-registry.ts';
 import type { Clock } from '#ports/clock.ts';
 import { startAdsServer } from './ads/server.ts';
 import { Announcer } from './announcer.ts';
+import { beginEmpty } from './begin-empty.ts';
+import { followStorage } from './compose/follow-storage.ts';
 import { parseXdsConfig, type XdsConfig } from './config.ts';
 import { ControlPlane } from './control-plane.ts';
-import { createEncoder } from './encode.ts';
+import { createEncoder, createMessageEncoder } from './encode.ts';
 import { startHttpServer } from './http-server.ts';
+import { KnownGoodKeeper } from './last-known-good/known-good-keeper.ts';
+import { RoutingInForce } from './last-known-good/routing-in-force.ts';
+import { readState, writeState } from './last-known-good/state-folder.ts';
 import { watchEvents } from './observe.ts';
-import { edgeListeners, edgeSecret, TRANSLATORS } from './resources.ts';
+import { edgeListeners, edgeRoutes, edgeSecret, TRANSLATORS } from './resources.ts';
+import { createRouteStamper } from './route-stamper.ts';
 import { watchTlsFiles } from './tls-files.ts';
 
 /** The xDS server: turns routing revisions into Envoy's resources and serves them over delta ADS. */
@@ -32,29 +31,35 @@ let log: Log | undefined;
 await runProgram({
   drainMs: DRAIN_MS,
   log: () => log,
-  start: (shutdown) => {
+  start: () => {
     const config = parseXdsConfig(process.env);
     log = createLog({ service: 'xds', replica: config.replica, level: config.logLevel });
-    return start(config, log, shutdown);
+    return start(config, log);
   },
 });
 
-async function start(config: XdsConfig, log: Log, shutdown: AbortSignal): Promise<AsyncDisposable> {
+async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const metrics = createMetrics('xds');
   const descriptors = readFileSync(join(config.protoDir, 'command-service.binpb'));
   const registry = loadRegistry([readFileSync(join(config.protoDir, 'envoy-api.binpb')), descriptors]);
+  const schedule = (delayMs: number, task: () => void) => setTimeout(task, delayMs).unref();
 
   let announcer: Announcer | undefined;
-  let source: RevisionSource | undefined;
+  const keeper = stack.use(openKeeper(config.stateFolder, { schedule, ...clock, log }));
+  const observe = watchEvents({ metrics, log });
   const controlPlane = new ControlPlane({
     ...TRANSLATORS,
     encode: createEncoder(registry),
+    encodeRoutes: createRouteStamper({ translateRoutes: edgeRoutes, encode: createMessageEncoder(registry) }),
     listeners: edgeListeners({ ...config.edge, accessLogPath: config.accessLogPath, descriptors }),
-    nowMs: () => Date.now(),
-    schedule: (delayMs, task) => setTimeout(task, delayMs).unref(),
+    nowMs: clock.nowMs,
+    schedule,
     onEnvoysChanged: () => announcer?.request(),
-    onEvent: watchEvents({ metrics, log }),
+    onEvent: (session, event) => {
+      observe(session, event);
+      if (event.kind === 'stamp_acked') keeper?.acknowledged(event.stamp);
+    },
   });
   stack.use(
     await watchTlsFiles({
@@ -63,29 +68,38 @@ async function start(config: XdsConfig, log: Log, shutdown: AbortSignal): Promis
       log,
     }),
   );
-  stack.use(
-    await startHttpServer({ listen: config.httpListen, metrics, controlPlane, problem: () => source?.problem() }),
-  );
+  const routing = new RoutingInForce({ controlPlane, keeper, log });
+  if (config.stateFolder !== undefined) routing.begin(await readState(config.stateFolder));
 
-  const link = stack.use(await connectNats({ url: config.natsUrl, name: config.replica, log }));
-  await ensureBucketEventually(link, { bucket: 'ROUTING', replicas: config.natsReplicas, log, shutdown });
-  const store = new NatsKeyValueStore(link, 'ROUTING', log);
-  const revisions = new RevisionStore({ store, log, known: () => source?.current() });
-  const adopter = stack.use(new HeadAdopter({ store, revisions, clock, log }));
+  const link = stack.use(openNats({ url: config.natsUrl, name: config.replica, log }));
   const board = stack.use(new NatsReplicaBoard(link, log));
-  announcer = new Announcer({ board, controlPlane, replica: config.replica });
+  announcer = new Announcer({ board, controlPlane, replica: config.replica, link });
   stack.defer(announcer.follow());
-  source = stack.use(new RevisionSource({ store, log, onForeignHead: adopter.request }));
-  const apply = (snapshot: Parameters<ControlPlane['applyRevision']>[0]) => {
-    controlPlane.applyRevision(snapshot);
-    announcer?.request();
-  };
-  stack.defer(source.onRevision(apply));
-  if (config.routingFile !== undefined) {
-    const publish = (request: Parameters<typeof publishDocument>[1]) =>
-      publishDocument({ store: revisions, clock }, request);
-    stack.use(new RoutingFile({ path: config.routingFile, publish, store, clock, log }));
-  }
+  const storage = stack.use(
+    followStorage({
+      link,
+      replicas: config.natsReplicas,
+      routingFile: config.routingFile,
+      clock,
+      log,
+      onSource: (source) => beginEmpty({ source, controlPlane }),
+      onRevision: (snapshot) => {
+        routing.offer(snapshot);
+        announcer?.request();
+      },
+    }),
+  );
+  const parts = { controlPlane, routing, keeper, storage, isConnected: () => link.isConnected() };
+  stack.use(await startHttpServer({ listen: config.httpListen, metrics, ...parts }));
   stack.use(await startAdsServer({ listen: config.grpcListen, registry, host: controlPlane, log }));
   return stack;
+}
+
+/** Undefined when nothing is to be kept. */
+function openKeeper(
+  folder: string | undefined,
+  options: Omit<ConstructorParameters<typeof KnownGoodKeeper>[0], 'write'>,
+): KnownGoodKeeper | undefined {
+  if (folder === undefined) return undefined;
+  return new KnownGoodKeeper({ ...options, write: (content) => writeState(folder, content) });
 }

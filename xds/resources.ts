@@ -1,8 +1,8 @@
 import { ENDPOINTS } from '#domain/endpoints.ts';
 import { clusterName } from '#domain/ids.ts';
 import type { ControlPlaneOptions } from './control-plane.ts';
-import { shardCluster, usesEds } from './translate/cluster.ts';
-import { loadAssignment } from './translate/endpoint.ts';
+import { shardCluster, usesEds } from './translate/cluster/cluster.ts';
+import { loadAssignment } from './translate/cluster/endpoint.ts';
 import { listeners } from './translate/listener.ts';
 import { NAMES } from './translate/names.ts';
 import { routeConfiguration } from './translate/route-config.ts';
@@ -12,10 +12,7 @@ import { certificateSecret } from './translate/secret.ts';
 const TRANSCODED_SERVICES = ['aggregate.gateway.v1.CommandService'];
 
 /** How the control plane gets its resources from the translators, with the whole endpoint catalogue. */
-export const TRANSLATORS: Pick<
-  ControlPlaneOptions,
-  'translateCluster' | 'translateEndpoints' | 'translateRoutes' | 'routeName'
-> = {
+export const TRANSLATORS: Pick<ControlPlaneOptions, 'translateCluster' | 'translateEndpoints' | 'routeName'> = {
   routeName: NAMES.routes,
   translateCluster: (kind, shardName, shard) => {
     const name = clusterName(kind, shardName);
@@ -25,8 +22,10 @@ export const TRANSLATORS: Pick<
     const name = clusterName(kind, shardName);
     return usesEds(shard) ? { name, json: loadAssignment(name, shard) } : undefined;
   },
-  translateRoutes: (stamp) => ({ name: NAMES.routes, json: routeConfiguration(ENDPOINTS, stamp) }),
 };
+
+/** The route configuration of all endpoints, with a text in the place of the stamp. */
+export const edgeRoutes = (stamp: string) => ({ name: NAMES.routes, json: routeConfiguration(ENDPOINTS, stamp) });
 
 /** The listeners, made once: they never change while the server runs. */
 export const edgeListeners = (options: {

@@ -1,5 +1,6 @@
-import { type Outcome, refuse, succeed } from '#domain/errors.ts';
+import { type Failure, type Outcome, refuse, succeed } from '#domain/errors.ts';
 import { LIMITS } from '#domain/limits.ts';
+import { fail } from '#domain/result.ts';
 import { parseChanges } from '#domain/routing/parse-changes.ts';
 import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
 import {
@@ -34,6 +35,11 @@ export interface PublishedRevision {
   readonly changed: boolean;
 }
 
+/*
+ * Each publication takes its turn among those of this process. Every one may also fail with `overloaded`: too many
+ * wait, nothing was published.
+ */
+
 /**
  * Publishes a whole routing document as the next revision. Fails with `validation_failed` and one entry per mistake,
  * `conflict` when another revision came first (the document was written without knowing it, so it is not tried again
@@ -48,6 +54,7 @@ export async function publishDocument(
   const attempts = request.retryOnConflict === true ? LIMITS.conflictRetriesMaxCount + 1 : 1;
   return publish(ports, request, {
     attempts,
+    whole: request.retryOnConflict !== true,
     draft: async (parent, note) => succeed(revisionFromDocument(parent, parsed.value, note)),
   });
 }
@@ -62,6 +69,7 @@ export async function publishChanges(
 ): Promise<Outcome<PublishedRevision>> {
   return publish(ports, request, {
     attempts: LIMITS.conflictRetriesMaxCount + 1,
+    optimistic: true,
     draft: async (parent, note) => {
       const parsed = parseChanges(request.changes, parent);
       if (!parsed.ok) return refuse('validation_failed', 'The changes are refused', parsed.error);
@@ -82,6 +90,7 @@ export async function rollback(
 ): Promise<Outcome<PublishedRevision>> {
   return publish(ports, request, {
     attempts: 1,
+    whole: true,
     draft: async (parent, note) => {
       const target = await ports.store.revision(request.revision);
       if (parent === undefined || target === undefined) {
@@ -94,11 +103,27 @@ export async function rollback(
 
 interface Plan {
   readonly attempts: number;
+  /** Whether it may begin with the parent this process knows: right for what is tried again on a conflict anyway. */
+  readonly optimistic?: boolean;
+  /**
+   * Whether a revision published between the arrival of the request and its turn is a conflict: right for whole
+   * contents, which were composed without knowing it and would undo it.
+   */
+  readonly whole?: boolean;
   /** The next revision; undefined when it would equal `parent`. */
   readonly draft: (
     parent: RoutingSnapshot | undefined,
     note: RevisionNote,
   ) => Promise<Outcome<RevisionDraft | undefined>>;
+}
+
+/** One publication when its turn has come. */
+interface Turn {
+  readonly note: RevisionNote;
+  /** The revision the caller wants to replace, if it said so. */
+  readonly expectedRevision: number | undefined;
+  /** The revision that stood when the request of a whole content arrived. */
+  readonly seenRevision: number | undefined;
 }
 
 async function publish(
@@ -111,23 +136,55 @@ async function publish(
     const error = { pointer: '/note', code: 'too_many', detail: `at most ${LIMITS.noteMaxChars} characters may be` };
     return refuse('validation_failed', 'The note is too long', [error]);
   }
-  try {
-    for (let attempt = 1; attempt <= plan.attempts; attempt += 1) {
-      const parent = await store.head();
-      if (request.expectedRevision !== undefined && request.expectedRevision !== (parent?.revision ?? 0)) {
-        return refuse('precondition_failed', `The current revision is ${parent?.revision ?? 0}`);
-      }
-      const at = new Date(clock.nowMs()).toISOString();
-      const draft = await plan.draft(parent, { at, by: request.by, note: text });
-      if (!draft.ok) return draft;
-      if (draft.value === undefined) return parent === undefined ? refuseEmpty() : published(parent, false);
-      const next = await publishOnce(store, draft.value, parent);
-      if (next !== undefined) return published(next, true);
+  const seen = plan.whole === true ? await revisionNow(store) : succeed(undefined);
+  if (!seen.ok) return seen;
+  return store.inTurn(async () => {
+    try {
+      const note = { at: new Date(clock.nowMs()).toISOString(), by: request.by, note: text };
+      const turn = { note, expectedRevision: request.expectedRevision, seenRevision: seen.value };
+      const early = plan.optimistic === true ? await publishOnKnown(store, plan, turn) : undefined;
+      return early ?? (await publishOnHead(store, plan, turn));
+    } catch (error) {
+      return refuseStorage(error);
     }
-    return refuseConflict(await store.head());
-  } catch (error) {
-    return refuseStorage(error);
+  });
+}
+
+/**
+ * Publishes on top of the newest revision this process knows, which saves the read of the head. Undefined when nothing
+ * came of it, for whatever reason: a newer revision may stand in the store, so only a success says anything.
+ */
+async function publishOnKnown(
+  store: RoutingStore,
+  plan: Plan,
+  { note, expectedRevision }: Turn,
+): Promise<Outcome<PublishedRevision> | undefined> {
+  const parent = store.knownHead();
+  if (parent === undefined || parent.revision !== (expectedRevision ?? parent.revision)) return undefined;
+  const draft = await plan.draft(parent, note);
+  if (!draft.ok || draft.value === undefined) return undefined;
+  const next = await publishOnce(store, draft.value, parent);
+  return next === undefined ? undefined : published(next, true);
+}
+
+async function publishOnHead(
+  store: RoutingStore,
+  plan: Plan,
+  { note, expectedRevision, seenRevision }: Turn,
+): Promise<Outcome<PublishedRevision>> {
+  for (let attempt = 1; attempt <= plan.attempts; attempt += 1) {
+    const parent = await store.head();
+    if (expectedRevision !== undefined && expectedRevision !== (parent?.revision ?? 0)) {
+      return refusePrecondition(parent);
+    }
+    const draft = await plan.draft(parent, note);
+    if (!draft.ok) return draft;
+    if (draft.value === undefined) return parent === undefined ? refuseEmpty() : published(parent, false);
+    if (seenRevision !== undefined && seenRevision !== (parent?.revision ?? 0)) return refuseConflict(parent);
+    const next = await publishOnce(store, draft.value, parent);
+    if (next !== undefined) return published(next, true);
   }
+  return refuseConflict(await store.head());
 }
 
 /** Undefined when another revision came first. */
@@ -149,9 +206,29 @@ const published = (snapshot: RoutingSnapshot, changed: boolean) =>
 
 const refuseEmpty = () => refuse('not_found', 'No routing revision is published yet');
 
+/** The revision that stands when a request arrives, 0 for none. */
+async function revisionNow(store: RoutingStore): Promise<Outcome<number>> {
+  try {
+    return succeed((await store.head())?.revision ?? 0);
+  } catch (error) {
+    return refuseStorage(error);
+  }
+}
+
+const refusePrecondition = (current: RoutingSnapshot | undefined) =>
+  fail<Failure>({
+    code: 'precondition_failed',
+    detail: `The current revision is ${current?.revision ?? 0}`,
+    currentRevision: current?.revision ?? 0,
+  });
+
 function refuseConflict(winner: RoutingSnapshot | undefined) {
   const what = winner === undefined ? 'Another change' : `Revision ${winner.revision} by ${winner.by} (${winner.at})`;
-  return refuse('conflict', `${what} was published first; look at it and publish again`);
+  return fail<Failure>({
+    code: 'conflict',
+    detail: `${what} was published first; look at it and publish again`,
+    ...(winner === undefined ? {} : { currentRevision: winner.revision }),
+  });
 }
 
 /** `invalid` from a store is a bug of ours and is thrown on. */

@@ -1,6 +1,7 @@
 import { createTokenVerifier } from '#adapters/crypto/token-verifier.ts';
 import { compileEndpoints } from '#domain/access/match-endpoint.ts';
 import { ENDPOINTS } from '#domain/endpoints.ts';
+import { SWAP_QUESTION } from '#domain/routing/swap/swap-facts.ts';
 import { createLog, type Log } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { runProgram } from '#platform/program.ts';
@@ -15,6 +16,7 @@ import { openAccessFeed } from './ext-authz/access-feed.ts';
 import { createCheck } from './ext-authz/check.ts';
 import { createCheckObserver } from './ext-authz/check-observer.ts';
 import { createDecisionIds } from './ext-authz/decision-ids.ts';
+import { RevisionUse } from './ext-authz/revision-use.ts';
 import { startExtAuthzServer } from './ext-authz/server.ts';
 import { SnapshotKeeper } from './ext-authz/snapshot-keeper.ts';
 import { buildApp } from './http/build-app.ts';
@@ -59,8 +61,14 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
       },
     }),
   );
-  stack.defer(keeper.onRevision(announce));
-  announce();
+  const revisionUse = new RevisionUse({ ...clock, monotonicMs: () => performance.now() });
+  const takeRevision = () => {
+    revisionUse.held(keeper.newestRevision());
+    announce();
+  };
+  stack.defer(keeper.onRevision(takeRevision));
+  takeRevision();
+  stack.defer(board.answer(SWAP_QUESTION, revisionUse.answer));
   const { index } = feed;
   const tokens = createTokenVerifier({ issuer: config.publicUrl, signingKey: (kid) => index.signingKey(kid) });
 
@@ -71,6 +79,7 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
     maxStalenessMs: config.maxStalenessMs,
     tokens,
     routing: keeper,
+    revisionUse,
     clock,
     newDecisionId: createDecisionIds(),
     observer: createCheckObserver({ metrics, log }),

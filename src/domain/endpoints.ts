@@ -31,7 +31,13 @@ export interface EndpointRow {
 }
 
 const LITERALS = {
-  api: { target: 'api', tenant: 'ignored', bodyMaxBytes: LIMITS.apiBodyMaxBytes, timeoutMs: LIMITS.apiTimeoutMs, retry: 'connect' },
+  api: {
+    target: 'api',
+    tenant: 'ignored',
+    bodyMaxBytes: LIMITS.apiBodyMaxBytes,
+    timeoutMs: LIMITS.apiTimeoutMs,
+    retry: 'connect',
+  },
 } as const;
 
 const publicApi = (id: string, method: EndpointRow['method'], path: string): EndpointRow => ({
@@ -135,6 +141,8 @@ export const ENDPOINTS: readonly EndpointRow[] = [
   adminApi('routing.get', 'GET', '/admin/routing', 'routing.read'),
   adminApi('routing.revisions.list', 'GET', '/admin/routing/revisions', 'routing.read'),
   adminApi('routing.revisions.get', 'GET', '/admin/routing/revisions/{revision}', 'routing.read'),
+  adminApi('routing.revisions.diff', 'GET', '/admin/routing/revisions/{revision}/diff', 'routing.read'),
+  adminApi('routing.revisions.swap', 'GET', '/admin/routing/revisions/{revision}/swap', 'routing.read'),
   {
     ...adminApi('routing.revisions.push', 'POST', '/admin/routing/revisions', 'routing.write'),
     bodyMaxBytes: LIMITS.routingDocumentMaxBytes,

@@ -1,4 +1,4 @@
-import { ok, fail, type Result } from './result.ts';
+import { fail, ok, type Result } from './result.ts';
 
 /**
  * The closed list of error codes (design section 5.3), each with its HTTP status, its gRPC status
@@ -57,6 +57,8 @@ export interface Failure {
   readonly errors?: readonly FieldError[];
   /** Seconds after which a retry makes sense; becomes Retry-After. */
   readonly retryAfterSeconds?: number;
+  /** The routing revision that stands in the way of a conflict or a precondition. */
+  readonly currentRevision?: number;
 }
 
 export type Outcome<Value> = Result<Value, Failure>;
@@ -85,6 +87,7 @@ export function problem(failure: Failure, context: ProblemContext): Record<strin
     ...(context.requestId === undefined ? {} : { request_id: context.requestId }),
     ...(context.correlationId === undefined ? {} : { correlation_id: context.correlationId }),
     ...(context.decisionId === undefined ? {} : { decision_id: context.decisionId }),
+    ...(failure.currentRevision === undefined ? {} : { current_revision: failure.currentRevision }),
     ...(failure.errors === undefined ? {} : { errors: failure.errors }),
   };
 }

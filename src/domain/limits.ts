@@ -40,13 +40,24 @@ export const LIMITS = {
   inlineChangesMaxCount: 100,
   revisionsKeptMaxCount: 1_000,
   noteMaxChars: 1_000,
+  /** Newest revisions of which a replica remembers when it took them and who routed by them. */
+  swapRecordsMaxCount: 1_000,
+  /** Envoys whose acknowledgements an xds replica remembers, and rejections of each. */
+  swapRecordNodesMaxCount: 1_000,
+  swapRecordRejectionsMaxCount: 20,
   placementChunksCount: 256,
   /** One chunk, shard directory or manifest, before compression. */
   routingPartMaxBytes: 33_554_432,
   /** Reads or writes of parts under way at once. */
   routingPartsInFlightMaxCount: 32,
   routingLoadRetryMaxMs: 5_000,
-  routingGarbageEveryRevisionsCount: 64,
+  /** A round of garbage collection after so many revisions, if it would remove as many records. */
+  routingGarbageEveryRevisionsCount: 512,
+  /** Reads of a round under way at once: few, because answers that come together are parsed in one go. */
+  routingGarbageReadsInFlightMaxCount: 8,
+  /** Publications of one process that wait for their turn, and how long one may: less than `apiTimeoutMs`. */
+  publicationsWaitingMaxCount: 1_000,
+  publicationWaitMaxMs: 10_000,
 
   // Identity
   passwordMinChars: 8,
@@ -71,24 +82,43 @@ export const LIMITS = {
   replicaLeaseMs: 3_000,
   replicaAnnounceEveryMs: 1_000,
   appliedWaitMaxMs: 2_000,
+  /** How long answers of replicas are waited for, and how large one may be. */
+  replicaAnswerWaitMaxMs: 500,
+  replicaAnswerMaxBytes: 1_048_576,
 
   // Shards
   upstreamConnectTimeoutMs: 1_000,
   shardConnectionsMaxCount: 1_024,
   shardRequestsMaxCount: 10_000,
+  shardIdleConnectionMs: 4_000,
+  /** Ranges of what a routing document may say of a shard (docs/routing.md). Smallest and largest. */
+  connectTimeoutMinMs: 50,
+  connectTimeoutMaxMs: 10_000,
+  slowStartMinMs: 1_000,
+  slowStartMaxMs: 600_000,
+  healthIntervalMinMs: 100,
+  healthIntervalMaxMs: 300_000,
+  healthTimeoutMinMs: 50,
+  healthTimeoutMaxMs: 60_000,
+  healthThresholdMaxCount: 100,
+  healthPathMaxChars: 1_024,
+  healthServiceMaxChars: 255,
+  outlierFailuresMaxCount: 1_000,
+  outlierIntervalMinMs: 100,
+  outlierIntervalMaxMs: 300_000,
+  ejectionMinMs: 100,
+  ejectionMaxMs: 3_600_000,
+  breakerConnectionsMaxCount: 65_536,
+  breakerRequestsMaxCount: 1_000_000,
+  breakerRetriesMaxCount: 10_000,
   transcodedResponseMaxBytes: 4_194_304,
 
   // xDS
   xdsMessageMaxBytes: 33_554_432,
   /** Responses of one type an Envoy may leave unanswered before it is sent no more of it. */
   xdsResponsesInFlightMaxCount: 64,
-  /** Names of changed resources remembered per type; a stream further behind compares everything. */
-  xdsChangeLogMaxCount: 20_000,
   /** How long a reconnecting Envoy may take to say by which revision it routes before it is answered anyway. */
   xdsReconnectSettleMs: 500,
-  xdsRejectionsPerNodeMaxCount: 20,
-  xdsNodesMaxCount: 1_000,
-  xdsAnnounceEveryMs: 100,
   clusterRemovalGraceMs: 5_000,
   nodeForgetAfterMs: 60_000,
 } as const;

@@ -21,6 +21,7 @@ export interface Child {
 }
 
 const ENVOY_WORKERS = 2;
+const ENVOY_LOG_FLUSH_MS = 500;
 /** Streams still open when Envoy is asked to end get this long. */
 const ENVOY_DRAIN_SECONDS = 2;
 
@@ -105,6 +106,7 @@ function xds(layout: Layout): Child {
     GATEWAY_TLS_CERT_FILE: certificates.certificate,
     GATEWAY_TLS_KEY_FILE: certificates.key,
     GATEWAY_ACCESS_LOG: join(data.logs, 'access.log'),
+    GATEWAY_XDS_STATE_DIR: data.xds,
   };
   return {
     name: 'xds',
@@ -135,7 +137,9 @@ function envoy(layout: Layout, bootstrap: string): Child {
     // One Envoy a data folder; hot restart would need shared memory names of its own for each.
     '--disable-hot-restart',
     ...['--drain-time-s', String(ENVOY_DRAIN_SECONDS), '--drain-strategy', 'immediate'],
-    ...['--log-level', 'warning'],
+    // A client can make Envoy write a line for every request it refuses: those stand in the access log anyway.
+    ...['--log-level', 'warning', '--component-log-level', 'http:critical'],
+    ...['--file-flush-interval-msec', String(ENVOY_LOG_FLUSH_MS)],
   ];
   return {
     name: 'envoy',

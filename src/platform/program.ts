@@ -3,6 +3,7 @@ import type { Log } from './log.ts';
 
 /**
  * Runs one program: `start` composes it and returns what must be ended on SIGTERM or SIGINT, last started first ended.
+ * A signal during the start aborts `shutdown`; whoever waits there (for storage that is away) should give up by it.
  * Exit codes: 0 after a clean end, 1 when starting failed or ending took longer than `drainMs`, 2 on bad configuration.
  */
 export async function runProgram(options: {
@@ -11,20 +12,26 @@ export async function runProgram(options: {
   readonly start: (shutdown: AbortSignal) => Promise<AsyncDisposable>;
 }): Promise<void> {
   const shutdown = new AbortController();
-  const stopped = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  const stopped = new Promise<'stopped'>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        options.log()?.info({ signal }, 'stopping');
+        shutdown.abort();
+        setTimeout(() => {
+          options.log()?.error({ drainMs: options.drainMs }, 'ending took too long');
+          process.exit(1);
+        }, options.drainMs).unref();
+        resolve('stopped');
+      });
+    }
   });
   try {
-    const running = await options.start(shutdown.signal);
-    const signal = await stopped;
-    options.log()?.info({ signal }, 'stopping');
-    shutdown.abort();
-    const overdue = setTimeout(() => {
-      options.log()?.error({ drainMs: options.drainMs }, 'ending took too long');
-      process.exit(1);
-    }, options.drainMs);
+    const starting = options.start(shutdown.signal);
+    const running = await Promise.race([starting, stopped]);
+    // Nothing serves yet: what was opened so far ends with the process.
+    if (running === 'stopped') process.exit(0);
+    await stopped;
     await running[Symbol.asyncDispose]();
-    clearTimeout(overdue);
     process.exit(0);
   } catch (error) {
     if (error instanceof ConfigurationError) {

@@ -9,6 +9,29 @@ export interface ReplicaBoard extends AsyncDisposable {
   live(role: ReplicaRole): readonly ReplicaState[];
   /** Called when a replica appears, leaves or says something new. @returns a function that ends it. */
   onChange(listener: () => void): () => void;
+  /**
+   * Puts a question to every live replica, this one included. Ends when all have answered, at the latest after
+   * `replicaAnswerWaitMaxMs`, with whatever came: who is missing did not answer, or does not know such questions.
+   */
+  ask(question: ReplicaQuestion): Promise<readonly ReplicaAnswer[]>;
+  /**
+   * Answers the questions of one topic from memory, at once; undefined = nothing to say, which is no answer.
+   * @returns a function that ends it
+   */
+  answer(topic: string, answer: (body: unknown) => unknown): () => void;
+}
+
+/** Something that each replica knows for itself. Not for anything that has to be right at all times: answers get lost. */
+export interface ReplicaQuestion {
+  readonly topic: string;
+  /** JSON, as is the answer; the other side parses it. */
+  readonly body: unknown;
+}
+
+export interface ReplicaAnswer {
+  readonly role: ReplicaRole;
+  readonly replica: string;
+  readonly body: unknown;
 }
 
 export type ReplicaRole = 'authz' | 'xds';

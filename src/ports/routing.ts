@@ -1,3 +1,4 @@
+import type { Outcome } from '#domain/errors.ts';
 import type { RevisionDraft } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 
@@ -15,8 +16,16 @@ export interface RoutingSource {
 export interface RoutingStore {
   /** The newest published revision, read from the store now. @throws StoreError */
   head(): Promise<RoutingSnapshot | undefined>;
-  /** A kept revision, or undefined when there is none (never published, or no longer kept). @throws StoreError */
-  revision(revision: number): Promise<RoutingSnapshot | undefined>;
+  /**
+   * The newest published revision as far as this process knows, without asking the store: a newer one may stand there.
+   * Good as the parent of a publication, which then fails with `conflict`, and for no other decision.
+   */
+  knownHead(): RoutingSnapshot | undefined;
+  /**
+   * A kept revision, or undefined when there is none (never published, or no longer kept). It shares what is equal with
+   * `near`, else with the newest revision in memory: only the rest is read. @throws StoreError
+   */
+  revision(revision: number, near?: RoutingSnapshot): Promise<RoutingSnapshot | undefined>;
   /** Kept revisions, newest first, without their contents. @throws StoreError */
   list(page: { readonly limit: number; readonly before?: number }): Promise<readonly RevisionSummary[]>;
   /**
@@ -24,6 +33,13 @@ export interface RoutingStore {
    * @throws StoreError `conflict` when another revision was published meanwhile.
    */
   publish(next: RevisionDraft, parent: RoutingSnapshot | undefined): Promise<RoutingSnapshot>;
+  /**
+   * Runs whole publications of this process (reading the head, drafting, publishing) one after another, so that they
+   * conflict with those of other processes only. Fails with `overloaded`, `work` not begun, when
+   * `publicationsWaitingMaxCount` others wait or its turn does not come within `publicationWaitMaxMs`. `work` must not
+   * take a turn itself.
+   */
+  inTurn<Value>(work: () => Promise<Outcome<Value>>): Promise<Outcome<Value>>;
 }
 
 export type RevisionSummary = Pick<

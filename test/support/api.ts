@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { createMemoryKeyValueStore, type MemoryKeyValueStore } from '#adapters/memory/key-value-store.ts';
+import { Turns } from '#adapters/routing/turns.ts';
+import type { Outcome } from '#domain/errors.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import { createLog } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
@@ -13,6 +15,7 @@ import { buildApp } from '../../src/authz/http/build-app.ts';
 import { decideCaller } from '../../src/authz/http/decide-caller.ts';
 import { type ReadyCondition, systemRoutes } from '../../src/authz/http/system-routes.ts';
 import { type IdentityRig, InProcessHasher, identityRig, PUBLIC_URL, TestClock } from './identity.ts';
+import { RoutingBoard } from './routing-board.ts';
 
 export const BOOTSTRAP_TOKEN = 'the-one-time-bootstrap-token-0123456789';
 
@@ -24,6 +27,8 @@ export interface Api extends AsyncDisposable {
   readonly store: MemoryKeyValueStore;
   readonly hasher: InProcessHasher;
   readonly clock: TestClock;
+  readonly routing: MemoryRoutingStore;
+  readonly board: RoutingBoard;
   /** Lines the service logged, as text. */
   readonly logged: readonly string[];
   readiness: readonly ReadyCondition[];
@@ -53,6 +58,7 @@ export async function startApi(options: { readonly emailVerification?: 'required
   const hasher = await InProcessHasher.create();
   const rig = await identityRig({ store, hasher, clock, ...options });
   const revisions = new MemoryRoutingStore();
+  const board = new RoutingBoard(rig.services.board, () => revisions.kept.at(-1)?.revision ?? 0);
   const logged: string[] = [];
   const state: { readiness: readonly ReadyCondition[] } = { readiness: [{ name: 'storage', ok: true }] };
   const routes = [
@@ -62,7 +68,7 @@ export async function startApi(options: { readonly emailVerification?: 'required
     ...routingRoutes({
       routingStore: revisions,
       routingSource: { current: () => revisions.kept.at(-1) },
-      board: rig.services.board,
+      board,
       clock,
     }),
   ];
@@ -86,6 +92,8 @@ export async function startApi(options: { readonly emailVerification?: 'required
     store,
     hasher,
     clock,
+    routing: revisions,
+    board,
     logged,
     get readiness() {
       return state.readiness;
@@ -127,8 +135,20 @@ async function callApi(app: FastifyInstance, request: ApiRequest): Promise<ApiRe
 /** Revisions in memory, for the shapes of the admin API; the store itself has its own contract suite. */
 class MemoryRoutingStore implements RoutingStore {
   readonly kept: RoutingSnapshot[] = [];
+  readonly #turns = new Turns();
+  /** Waited for before each publication is decided. */
+  beforePublish: () => Promise<void> = async () => {};
+  /** How often the head was read. */
+  reads = 0;
   async head() {
+    this.reads += 1;
     return this.kept.at(-1);
+  }
+  knownHead() {
+    return this.kept.at(-1);
+  }
+  inTurn<Value>(work: () => Promise<Outcome<Value>>) {
+    return this.#turns.take(work);
   }
   async revision(revision: number) {
     return this.kept.find((snapshot) => snapshot.revision === revision);
@@ -140,6 +160,7 @@ class MemoryRoutingStore implements RoutingStore {
       .slice(0, limit);
   }
   async publish(next: Parameters<RoutingStore['publish']>[0], parent: RoutingSnapshot | undefined) {
+    await this.beforePublish();
     if (this.kept.at(-1) !== parent) throw new StoreError('conflict', 'another revision came first');
     const snapshot = { ...next, manifest: String(next.revision).padStart(64, '0') };
     this.kept.push(snapshot);

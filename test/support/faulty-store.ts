@@ -1,8 +1,9 @@
-import type { KeyValueStore, StoredRecord, Watch, WatchOptions, Write } from '#ports/key-value-store.ts';
+import type { KeyValueStore, StoredKey, StoredRecord, Watch, WatchOptions, Write } from '#ports/key-value-store.ts';
 
 /** What a FaultyStore does instead of, before or after a call of the real store. */
 export interface Faults {
   get?: (key: string, real: () => Promise<StoredRecord | undefined>) => Promise<StoredRecord | undefined>;
+  keys?: (prefix: string, real: () => Promise<readonly StoredKey[]>) => Promise<readonly StoredKey[]>;
   commit?: (writes: readonly Write[], real: () => Promise<{ revision: number }>) => Promise<{ revision: number }>;
 }
 
@@ -25,6 +26,11 @@ export class FaultyStore implements KeyValueStore {
 
   list(prefix: string, page: { readonly limit: number; readonly after?: string }): Promise<readonly StoredRecord[]> {
     return this.#store.list(prefix, page);
+  }
+
+  keys(prefix: string): Promise<readonly StoredKey[]> {
+    const real = () => this.#store.keys(prefix);
+    return this.faults.keys === undefined ? real() : this.faults.keys(prefix, real);
   }
 
   commit(writes: readonly Write[]): Promise<{ revision: number }> {

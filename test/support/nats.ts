@@ -13,6 +13,8 @@ export interface NatsServer extends AsyncDisposable {
   readonly url: string;
   /** A connection that is closed with the server. */
   connect(name?: string): Promise<NatsLink>;
+  /** Process id as it is now. */
+  pid(): number;
   /** kill -9, as a crash. */
   kill(): Promise<void>;
   /** Starts it again on the same port and storage. */
@@ -55,6 +57,10 @@ export async function startNats(): Promise<NatsServer> {
       const link = await connectNats({ url: `nats://127.0.0.1:${port}`, name, log: silentLog });
       links.push(link);
       return link;
+    },
+    pid() {
+      if (child.pid === undefined) throw new Error('nats-server does not run');
+      return child.pid;
     },
     kill,
     async restart() {

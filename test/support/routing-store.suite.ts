@@ -19,6 +19,11 @@ const revisionsOver = (store: KeyValueStore) => new RevisionStore({ store, log }
 const portsOver = (store: KeyValueStore) => ({ store: revisionsOver(store), clock });
 const contentOf = (snapshot: RoutingSnapshot | undefined) => snapshot && toDocument(snapshot);
 
+/** The other one of two shards than manyTenants puts a tenant on. */
+const otherShard = (index: number): string => `s${(index + 1) % 2}`;
+const moveOther = (ports: ReturnType<typeof portsOver>, index: number) =>
+  publishChanges(ports, { changes: { changes: [{ tenant: `t${index}`, runner: otherShard(index) }] }, by: 'ann' });
+
 /** What publishing and following routing revisions must do over every KeyValueStore; `empty` makes a new empty one. */
 export function routingStoreSuite(empty: () => Promise<KeyValueStore>): void {
   it('publishes a first revision that another process reads whole', async () => {
@@ -100,6 +105,47 @@ export function routingStoreSuite(empty: () => Promise<KeyValueStore>): void {
     const runners = [0, 1, 2, 3].map((index) => head?.placements.get(`t${index}`)?.runner?.shard);
     expect(runners).toEqual(['s1', 's0', 's1', 's0']);
     expect(head?.kindRevisions).toEqual({ aggregate: 1, projection: 1, runner: 5 });
+  });
+
+  it('lands 200 moves asked for at once in one process, each its own revision', async () => {
+    const store = await empty();
+    const ports = portsOver(store);
+    await publishDocument(ports, { document: manyTenants({ tenants: 200, shards: 2 }), by: 'ann' });
+    const outcomes = await Promise.all(Array.from({ length: 200 }, (_, index) => moveOther(ports, index)));
+    const landed = outcomes.map((outcome) => (outcome.ok ? outcome.value.revision : outcome.error.code));
+    expect(landed).toEqual(Array.from({ length: 200 }, (_, index) => index + 2));
+    const head = await revisionsOver(store).head();
+    for (let index = 0; index < 200; index += 1) {
+      expect(head?.placements.get(`t${index}`)?.runner).toEqual({ shard: otherShard(index), epoch: index + 2 });
+    }
+    expect(await revisionsOver(store).list({ limit: 300 })).toHaveLength(201);
+  });
+
+  it('loses no move when two processes publish at once: each landed or was told of a conflict', async () => {
+    const store = await empty();
+    await publishDocument(portsOver(store), { document: manyTenants({ tenants: 100, shards: 2 }), by: 'ann' });
+    const processes = [portsOver(store), portsOver(store)];
+    const asked = processes.flatMap((ports, which) =>
+      Array.from({ length: 50 }, (_, nth) => ({ ports, index: 50 * which + nth })),
+    );
+    const outcomes = await Promise.all(
+      asked.map(async ({ ports, index }) => ({ index, outcome: await moveOther(ports, index) })),
+    );
+    const head = await revisionsOver(store).head();
+    const landed: number[] = [];
+    for (const { index, outcome } of outcomes) {
+      const runner = head?.placements.get(`t${index}`)?.runner;
+      if (outcome.ok) {
+        landed.push(outcome.value.revision);
+        expect(runner).toEqual({ shard: otherShard(index), epoch: outcome.value.revision });
+      } else {
+        expect(outcome.error.code).toBe('conflict');
+        expect(runner).toEqual({ shard: `s${index % 2}`, epoch: 1 });
+      }
+    }
+    expect(landed.length).toBeGreaterThanOrEqual(50);
+    expect(landed.sort((left, right) => left - right)).toEqual(landed.map((_, index) => index + 2));
+    expect(head?.revision).toBe(landed.length + 1);
   });
 
   it('refuses a publication that expected another revision', async () => {

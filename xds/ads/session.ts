@@ -1,6 +1,6 @@
 import { LIMITS } from '#domain/limits.ts';
 import type { EnvoyState } from '#ports/replica-board.ts';
-import { type Resource, stampOfVersion } from '../snapshot/resource.ts';
+import { NO_STAMP, type Resource, stampOfVersion } from '../snapshot/resource.ts';
 import type { ResourceView } from '../snapshot/resource-table.ts';
 import { type ResourceType, resourceTypeOf, TYPE_URL, TYPES_IN_ORDER } from '../snapshot/resource-types.ts';
 import type { DeltaRequest } from './delta-request.ts';
@@ -52,7 +52,9 @@ export type SessionEvent =
  * - types in order, differences made at the moment of sending, nothing while the client does not read;
  * - a new stamp only when every cluster there is has been acknowledged by this Envoy (by name, through its endpoints),
  *   one stamp at a time, never an older one than the Envoy has;
- * - removed clusters only when the Envoy has routed by a revision without them for a while (`settle`).
+ * - removed clusters only when the Envoy has routed by a revision without them for a while (`settle`);
+ * - nothing to an Envoy that comes back with a configuration until it said by which revision it routes: a replica that
+ *   is behind must not tell it anything.
  *
  * Nothing outlives the stream.
  */
@@ -65,11 +67,14 @@ export class AdsSession {
   readonly #unwarmed = new Set<string>();
   #node: string | undefined;
   #route: Resource | undefined;
-  #settledStamp = 0;
+  #settledStamp = NO_STAMP;
   #rejections: EnvoyState['rejected'] = [];
   #nonces = 0;
   #isWritable = true;
   #isOpen = true;
+  /** It came back with clusters, and has not yet said by which revision it routes. */
+  #isAskedForStamp = false;
+  #hasToldStamp = false;
 
   constructor(context: SessionContext, port: SessionPort) {
     this.#context = context;
@@ -99,12 +104,12 @@ export class AdsSession {
     return this.#node;
   }
 
-  /** The newest stamp this Envoy said to route by, 0 for none. */
+  /** The newest stamp this Envoy said to route by, `NO_STAMP` for none. */
   get ackedStamp(): number {
     return stampOfVersion(this.#subscriptions.route.ackedVersion(this.#context.routeName));
   }
 
-  /** The stamp in the newest route configuration meant for this Envoy, 0 before the first. */
+  /** The stamp in the newest route configuration meant for this Envoy, `NO_STAMP` before the first. */
   get stamp(): number {
     return Math.max(stampOfVersion(this.#route?.version), this.ackedStamp);
   }
@@ -128,6 +133,8 @@ export class AdsSession {
       this.#port.onChange({ kind: 'unknown_type', typeUrl: request.typeUrl });
       return;
     }
+    if (type === 'cluster' && Object.keys(request.initialVersions).length > 0) this.#isAskedForStamp = true;
+    if (type === 'route') this.#hasToldStamp = true;
     const before = this.ackedStamp;
     const reception = this.#subscriptions[type].receive(request);
     if (this.ackedStamp > this.#context.newestRevision()) {
@@ -154,9 +161,12 @@ export class AdsSession {
     this.#pump();
   }
 
-  /** Routes this Envoy by `route` from now on; ignored unless it is newer than, or as new as, what the Envoy has. */
+  /**
+   * Routes this Envoy by `route` from now on; ignored when it has that one already, when it is older than what the Envoy
+   * has, and while the Envoy is not ready for it.
+   */
   routeBy(route: Resource): void {
-    if (!this.isReadyForStamp || stampOfVersion(route.version) < this.stamp) return;
+    if (route === this.#route || !this.isReadyForStamp || stampOfVersion(route.version) < this.stamp) return;
     this.#route = route;
     this.#subscriptions.route.changed([this.#context.routeName]);
     this.#pump();
@@ -166,6 +176,12 @@ export class AdsSession {
   settle(stamp: number): void {
     if (stamp <= this.#settledStamp) return;
     this.#settledStamp = stamp;
+    this.#pump();
+  }
+
+  /** It has had time enough to say by which revision it routes. */
+  waitNoLonger(): void {
+    this.#hasToldStamp = true;
     this.#pump();
   }
 
@@ -184,8 +200,8 @@ export class AdsSession {
     if (this.#node === undefined) return undefined;
     return {
       node: this.#node,
-      stamp: this.stamp,
-      acked: this.ackedStamp,
+      stamp: Math.max(0, this.stamp),
+      acked: Math.max(0, this.ackedStamp),
       connectedAt: new Date(this.#connectedAtMs).toISOString(),
       rejected: this.#rejections,
     };
@@ -222,8 +238,10 @@ export class AdsSession {
 
   #forgive(type: ResourceType, names: readonly string[]): void {
     if (this.#rejections.length === 0) return;
+    // The last good version, sent again after a rejection, does not undo it.
+    const settled = new Set(names.filter((name) => this.#subscriptions[type].isUpToDate(name)));
     this.#rejections = this.#rejections.filter(
-      (rejection) => rejection.type !== TYPE_URL[type] || !rejection.names.some((name) => names.includes(name)),
+      (rejection) => rejection.type !== TYPE_URL[type] || !rejection.names.some((name) => settled.has(name)),
     );
   }
 
@@ -233,6 +251,7 @@ export class AdsSession {
   }
 
   #pump(): void {
+    if (this.#isAskedForStamp && !this.#hasToldStamp) return;
     for (const type of TYPES_IN_ORDER) {
       for (;;) {
         if (!this.#isOpen || !this.#isWritable) return;

@@ -5,6 +5,8 @@ import type { DeltaRequest } from './delta-request.ts';
 
 /** What the client is told of a name that does not exist, as its version. */
 const REMOVED = '';
+/** The client may or may not hold something: it gets the newest version, or is told that there is none. */
+const UNSURE = '?';
 /** Rejected versions remembered per name. */
 const BAD_VERSIONS_MAX_COUNT = 16;
 
@@ -33,8 +35,13 @@ interface Held {
   readonly resource?: Resource;
 }
 
-/** The resources of one response by name; undefined for a name that it said is gone. */
-type Carried = ReadonlyMap<string, Resource | undefined>;
+/** One response that awaits its answer. */
+interface Inflight {
+  /** By name; undefined for a name that the response said is gone. */
+  readonly carried: ReadonlyMap<string, Resource | undefined>;
+  /** Names the client began anew with since: what it holds of them is not told by its answer to this response. */
+  readonly disregarded: Set<string>;
+}
 
 export interface SubscriptionOptions {
   readonly view: ResourceView;
@@ -66,7 +73,7 @@ export class Subscription {
   readonly #sent = new Map<string, string>();
   readonly #acked = new Map<string, Held>();
   readonly #dirty = new Set<string>();
-  readonly #inflight = new Map<string, Carried>();
+  readonly #inflight = new Map<string, Inflight>();
   readonly #bad = new Map<string, Set<string>>();
   #apart: readonly string[][] = [];
   #wildcard = false;
@@ -97,7 +104,7 @@ export class Subscription {
   /** Sends a name again though its version is the same: the client has dropped what it held. */
   resend(name: string): void {
     if (!this.#wants(name)) return;
-    this.#sent.delete(name);
+    this.#sent.set(name, UNSURE);
     this.#dirty.add(name);
   }
 
@@ -109,8 +116,14 @@ export class Subscription {
     const resources: Resource[] = [];
     const removed: string[] = [];
     for (const name of group ?? [...this.#dirty]) this.#collect(name, resources, removed);
+    if (resources.length > 0 && removed.length > 0) {
+      // In a response of their own: what is taken away must not depend on whether something else is accepted.
+      for (const name of removed) this.#dirty.add(name);
+      removed.length = 0;
+    }
     if (resources.length === 0 && removed.length === 0 && !this.#owesAnswer) {
-      return later.length > 0 ? this.next() : undefined;
+      // A group that came to nothing is no reason to pass over what else there is.
+      return group === undefined ? undefined : this.next();
     }
     this.#owesAnswer = false;
     const carried = new Map<string, Resource | undefined>();
@@ -118,7 +131,7 @@ export class Subscription {
     for (const name of removed) carried.set(name, undefined);
     for (const [name, resource] of carried) this.#sent.set(name, versionOf(resource));
     const nonce = this.#options.nextNonce();
-    this.#inflight.set(nonce, carried);
+    this.#inflight.set(nonce, { carried, disregarded: new Set() });
     return { nonce, resources, removed };
   }
 
@@ -127,20 +140,14 @@ export class Subscription {
     return this.#acked.get(name)?.version;
   }
 
-  /** Names the client holds by its own word. */
-  ackedNames(): Iterable<string> {
-    return this.#acked.keys();
+  /** Whether the client holds the newest version of a name, or has lost it as it should; no rejection stands then. */
+  isUpToDate(name: string): boolean {
+    return this.#options.view.get(name)?.version === this.ackedVersion(name);
   }
 
   /** Whether a response awaits its answer. */
   get isAwaiting(): boolean {
     return this.#inflight.size > 0;
-  }
-
-  /** Whether the newest version of a name was rejected by this client. */
-  isRejected(name: string): boolean {
-    const version = this.#options.view.get(name)?.version;
-    return version !== undefined && this.#isBad(name, version);
   }
 
   #wants(name: string): boolean {
@@ -157,6 +164,7 @@ export class Subscription {
     this.#names.add(name);
     // Subscribing again asks for the resource again, whatever was sent before.
     this.#sent.delete(name);
+    this.#disregard(name);
     this.#dirty.add(name);
   }
 
@@ -170,13 +178,21 @@ export class Subscription {
     this.#names.delete(name);
     this.#forget(name);
     // Still wanted by the wildcard: the client is told again what there is, or that there is nothing.
-    if (this.#wildcard) this.#dirty.add(name);
+    if (this.#wildcard) {
+      this.#sent.set(name, UNSURE);
+      this.#dirty.add(name);
+    }
   }
 
   #forget(name: string): void {
     this.#sent.delete(name);
     this.#acked.delete(name);
     this.#dirty.delete(name);
+    this.#disregard(name);
+  }
+
+  #disregard(name: string): void {
+    for (const { carried, disregarded } of this.#inflight.values()) if (carried.has(name)) disregarded.add(name);
   }
 
   /** A reconnecting client says what it holds: only what differs is sent, and what is gone is removed. */
@@ -189,40 +205,45 @@ export class Subscription {
   }
 
   #settle(request: DeltaRequest): Reception {
-    const carried = this.#inflight.get(request.nonce);
-    if (carried === undefined) return { kind: 'none' };
+    const answered = this.#inflight.get(request.nonce);
+    if (answered === undefined) return { kind: 'none' };
     this.#inflight.delete(request.nonce);
-    return request.error === undefined ? this.#acknowledge(carried) : this.#reject(carried, request.error);
+    return request.error === undefined ? this.#acknowledge(answered) : this.#reject(answered, request.error);
   }
 
-  #acknowledge(carried: Carried): Reception {
+  #acknowledge({ carried, disregarded }: Inflight): Reception {
+    const names: string[] = [];
     for (const [name, resource] of carried) {
+      if (disregarded.has(name)) continue;
+      names.push(name);
       if (resource === undefined) this.#acked.delete(name);
       else if (this.#wants(name)) this.#acked.set(name, { version: resource.version, resource });
     }
-    return { kind: 'ack', names: [...carried.keys()] };
+    return { kind: 'ack', names };
   }
 
   /**
    * A rejected response of one name makes this version bad, and the last good one is sent again: the client says by its
-   * answer that it is back there. Of several names nobody knows which one it was, nor which
-   * were applied: each half is sent again on its own, down to the culprits; valid halves stick.
+   * answer that it is back there. Of several names nobody knows which one it was, nor which were applied: each half is
+   * sent again on its own, down to the culprits; valid halves stick.
    */
-  #reject(carried: Carried, error: string): Reception {
+  #reject({ carried, disregarded }: Inflight, error: string): Reception {
     const resources = [...carried.values()].filter((resource) => resource !== undefined);
     const names = resources.map(({ name }) => name);
     const [only] = resources;
     if (resources.length === 1 && only !== undefined) {
-      const isLatest = this.#sent.get(only.name) === only.version;
+      const isLatest = this.#sent.get(only.name) === only.version && !disregarded.has(only.name);
       this.#markBad(only);
-      this.#assumeAcked(only);
+      if (isLatest) this.#assumeAcked(only);
       if (isLatest && this.#acked.get(only.name)?.resource !== undefined) this.resend(only.name);
       return { kind: 'nack', names, culprit: only.name, error };
     }
-    for (const resource of resources) this.#assumeAcked(resource);
-    const middle = Math.ceil(names.length / 2);
-    this.#apart = [...this.#apart, names.slice(0, middle), names.slice(middle)].filter((group) => group.length > 0);
-    for (const name of names) this.#dirty.delete(name);
+    const open = resources.filter(({ name }) => !disregarded.has(name));
+    for (const resource of open) this.#assumeAcked(resource);
+    const again = open.map(({ name }) => name);
+    const middle = Math.ceil(again.length / 2);
+    this.#apart = [...this.#apart, again.slice(0, middle), again.slice(middle)].filter((group) => group.length > 0);
+    for (const name of again) this.#dirty.delete(name);
     return { kind: 'nack', names, culprit: undefined, error };
   }
 

@@ -41,8 +41,11 @@ export function encodeResource(options: {
 /** The version prefix of a route configuration stamped with a routing revision. */
 export const stampPrefix = (stamp: number): string => `${stamp}-`;
 
-/** The stamp that a route configuration's version tells of, 0 when it tells of none. */
+/** Less than any stamp: revision 0 is the empty routing of a gateway that was given none yet. */
+export const NO_STAMP = -1;
+
+/** The stamp that a route configuration's version tells of, `NO_STAMP` when it tells of none. */
 export function stampOfVersion(version: string | undefined): number {
-  const stamp = /^([1-9][0-9]{0,14})-/.exec(version ?? '')?.[1];
-  return stamp === undefined ? 0 : Number(stamp);
+  const stamp = /^(0|[1-9][0-9]{0,14})-/.exec(version ?? '')?.[1];
+  return stamp === undefined ? NO_STAMP : Number(stamp);
 }

@@ -1,8 +1,16 @@
 import type { Subscription } from '@nats-io/transport-node';
 import { LIMITS } from '#domain/limits.ts';
 import type { Log } from '#platform/log.ts';
-import type { ReplicaBoard, ReplicaFacts, ReplicaRole, ReplicaState } from '#ports/replica-board.ts';
+import type {
+  ReplicaAnswer,
+  ReplicaBoard,
+  ReplicaFacts,
+  ReplicaQuestion,
+  ReplicaRole,
+  ReplicaState,
+} from '#ports/replica-board.ts';
 import type { NatsLink } from './connection.ts';
+import { ReplicaQuestions } from './replica-questions.ts';
 
 const SUBJECT = 'gateway.replica';
 const POLL_SUBJECT = 'gateway.replicas.poll';
@@ -12,33 +20,29 @@ const REPLICAS_MAX_COUNT = 1_000;
 /**
  * Presence over core NATS: each replica says its facts when they change and every second, and anybody who starts asks
  * all for them once. Nothing is stored, so a confirmation of a revision costs one message and no disk write; when NATS
- * is away nobody can publish a revision either, and the board is simply empty until it is back.
+ * is away nobody can publish a revision either, and the board is simply empty until it is there (again).
  */
 export class NatsReplicaBoard implements ReplicaBoard {
   readonly #link: NatsLink;
   readonly #log: Log;
   readonly #states = new Map<string, ReplicaState>();
   readonly #listeners = new Set<() => void>();
-  readonly #subscriptions: readonly Subscription[];
   readonly #timer: NodeJS.Timeout;
+  readonly #questions: ReplicaQuestions;
+  readonly #stopConnected: () => void;
+  #subscriptions: readonly Subscription[] = [];
   #own: ReplicaFacts | undefined;
 
   constructor(link: NatsLink, log: Log) {
     this.#link = link;
     this.#log = log;
-    this.#subscriptions = [
-      link.nc.subscribe(`${SUBJECT}.*.*`, {
-        callback: (error, message) => {
-          if (error === null) this.#receive(message.data);
-        },
-      }),
-      link.nc.subscribe(POLL_SUBJECT, {
-        callback: (error) => {
-          if (error === null) this.#publish();
-        },
-      }),
-    ];
-    this.#send(POLL_SUBJECT, new Uint8Array(0));
+    this.#questions = new ReplicaQuestions({
+      link,
+      log,
+      own: () => this.#own,
+      live: () => [...this.live('authz'), ...this.live('xds')],
+    });
+    this.#stopConnected = link.onConnected(() => this.#onConnected());
     this.#timer = setInterval(() => this.#tick(), LIMITS.replicaAnnounceEveryMs);
   }
 
@@ -58,11 +62,44 @@ export class NatsReplicaBoard implements ReplicaBoard {
     return () => this.#listeners.delete(listener);
   }
 
+  ask(question: ReplicaQuestion): Promise<readonly ReplicaAnswer[]> {
+    return this.#questions.ask(question);
+  }
+
+  answer(topic: string, answer: (body: unknown) => unknown): () => void {
+    return this.#questions.answer(topic, answer);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    this.#questions[Symbol.dispose]();
+    this.#stopConnected();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     if (this.#own !== undefined) this.#send(subjectOf(this.#own), JSON.stringify({ ...this.#own, leaving: true }));
     if (this.#link.isConnected()) await this.#link.nc.flush();
+  }
+
+  /** Asks and tells at once: after a break nobody should wait for the next announcement that is due anyway. */
+  #onConnected(): void {
+    if (this.#subscriptions.length === 0) this.#subscriptions = this.#subscribe();
+    this.#publish();
+    this.#send(POLL_SUBJECT, new Uint8Array(0));
+  }
+
+  /** Once: the client library subscribes again by itself after each break. */
+  #subscribe(): readonly Subscription[] {
+    return [
+      this.#link.nc.subscribe(`${SUBJECT}.*.*`, {
+        callback: (error, message) => {
+          if (error === null) this.#receive(message.data);
+        },
+      }),
+      this.#link.nc.subscribe(POLL_SUBJECT, {
+        callback: (error) => {
+          if (error === null) this.#publish();
+        },
+      }),
+    ];
   }
 
   #tick(): void {

@@ -1,3 +1,4 @@
+import { type Outcome, succeed } from '#domain/errors.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { type Head, parseHead } from '#domain/routing/head.ts';
 import type { RevisionDraft } from '#domain/routing/revision.ts';
@@ -7,10 +8,10 @@ import { type KeyValueStore, type StoredRecord, StoreError } from '#ports/key-va
 import type { RevisionSummary, RoutingStore } from '#ports/routing.ts';
 import { mapBounded } from './bounded.ts';
 import { HEAD_KEY, REVISION_PREFIX, revisionKey } from './keys.ts';
-import { recordsUnder } from './pages.ts';
-import { RevisionCollector } from './revision-collector.ts';
+import { type Fence, RevisionCollector } from './revision-collector.ts';
 import { applyHead, loadRevision, RevisionUnreadable } from './revision-loader.ts';
 import { type PublishedHead, RevisionWriter } from './revision-writer.ts';
+import { Turns } from './turns.ts';
 
 export interface RevisionStoreOptions {
   readonly store: KeyValueStore;
@@ -19,6 +20,8 @@ export interface RevisionStoreOptions {
   readonly known?: () => RoutingSnapshot | undefined;
   /** How many of the newest revisions a collection keeps: the limit of the product unless told otherwise. */
   readonly keptCount?: number;
+  /** After how many revisions garbage is looked for, and how much of it makes a removal worth while; as above. */
+  readonly collectEveryCount?: number;
 }
 
 /** What the key `head` holds now. */
@@ -35,16 +38,22 @@ export class RevisionStore implements RoutingStore {
   readonly #known: () => RoutingSnapshot | undefined;
   readonly #writer: RevisionWriter;
   readonly #collector: RevisionCollector;
+  readonly #collectEveryCount: number;
+  readonly #turns = new Turns();
+  #collecting: Promise<unknown> = Promise.resolve();
+  #collectingByItself = false;
   /** Store revision of the key `head` under which this process saw a snapshot stand. */
   readonly #headRevisions = new WeakMap<RoutingSnapshot, number>();
   #held: RoutingSnapshot | undefined;
 
-  constructor({ store, log, known, keptCount = LIMITS.revisionsKeptMaxCount }: RevisionStoreOptions) {
+  constructor(options: RevisionStoreOptions) {
+    const { store, log, known, keptCount = LIMITS.revisionsKeptMaxCount } = options;
+    this.#collectEveryCount = options.collectEveryCount ?? LIMITS.routingGarbageEveryRevisionsCount;
     this.#store = store;
     this.#log = log;
     this.#known = known ?? (() => undefined);
-    this.#writer = new RevisionWriter(store);
     this.#collector = new RevisionCollector(store, keptCount);
+    this.#writer = new RevisionWriter(store, (copy) => this.#collector.learn(copy));
   }
 
   /** @throws StoreError; RevisionUnreadable when the head or one of its parts is damaged */
@@ -58,9 +67,17 @@ export class RevisionStore implements RoutingStore {
     return snapshot;
   }
 
-  async revision(revision: number): Promise<RoutingSnapshot | undefined> {
+  knownHead(): RoutingSnapshot | undefined {
+    return this.#newestInMemory();
+  }
+
+  inTurn<Value>(work: () => Promise<Outcome<Value>>): Promise<Outcome<Value>> {
+    return this.#turns.take(work);
+  }
+
+  async revision(revision: number, near?: RoutingSnapshot): Promise<RoutingSnapshot | undefined> {
     const head = await this.#headOf(revision);
-    return head === undefined ? undefined : this.#snapshotOf(head);
+    return head === undefined ? undefined : this.#snapshotOf(head, near);
   }
 
   async list(page: { readonly limit: number; readonly before?: number }): Promise<readonly RevisionSummary[]> {
@@ -94,13 +111,20 @@ export class RevisionStore implements RoutingStore {
   ): Promise<RoutingSnapshot> {
     const published = await this.#writer.write(next, parent, headRevision);
     this.#hold(published);
-    if (next.revision % LIMITS.routingGarbageEveryRevisionsCount === 0) void this.#collectContained();
+    if (next.revision % this.#collectEveryCount === 0) void this.#collectContained();
     return published.snapshot;
   }
 
-  /** Removes what no kept revision needs. @returns how many records went @throws StoreError, RevisionUnreadable */
-  async collect(): Promise<{ readonly removed: number }> {
-    return this.#collector.collect();
+  /**
+   * Removes what no kept revision needs, if it is `garbageMinCount` records. One round at a time. Its fence takes a
+   * turn, so it must not be awaited within one; where too many wait for theirs it does nothing.
+   * @returns how many records went
+   * @throws StoreError, RevisionUnreadable
+   */
+  collect({ garbageMinCount = 1 }: { readonly garbageMinCount?: number } = {}): Promise<{ readonly removed: number }> {
+    const round = this.#collecting.then(() => this.#collectNow(garbageMinCount));
+    this.#collecting = round.catch(() => undefined);
+    return round;
   }
 
   /** What stands in the key `head`. @throws StoreError */
@@ -127,10 +151,10 @@ export class RevisionStore implements RoutingStore {
     throw new StoreError('conflict', `head is not at revision ${parent?.revision ?? 0}`);
   }
 
-  async #snapshotOf(head: Head): Promise<RoutingSnapshot> {
+  async #snapshotOf(head: Head, near?: RoutingSnapshot): Promise<RoutingSnapshot> {
     const known = this.#known();
     for (const held of [this.#held, known]) if (held !== undefined && isHeadOf(head, held)) return held;
-    const base = this.#newestInMemory();
+    const base = near ?? this.#newestInMemory();
     return (base && applyHead(base, head)) ?? (await loadRevision(this.#store, head, base));
   }
 
@@ -149,7 +173,9 @@ export class RevisionStore implements RoutingStore {
     if (recorded !== undefined) return recorded;
     // The newest one may stand in `head` alone: its copy is written after it.
     const state = await this.headState();
-    return state.form === 'revision' && state.head.revision === revision ? state.head : undefined;
+    if (state.form !== 'revision' || state.head.revision < revision) return undefined;
+    // A newer one has been published meanwhile, and the copy of its parent written before.
+    return state.head.revision === revision ? state.head : this.#recordedHead(revision);
   }
 
   async #recordedHead(revision: number): Promise<Head | undefined> {
@@ -164,19 +190,35 @@ export class RevisionStore implements RoutingStore {
   }
 
   async #keptNumbers(): Promise<readonly number[]> {
-    const numbers: number[] = [];
-    for await (const { key } of recordsUnder(this.#store, REVISION_PREFIX)) {
-      numbers.push(Number(key.slice(REVISION_PREFIX.length)));
+    const keys = await this.#store.keys(REVISION_PREFIX);
+    return keys.map(({ key }) => Number(key.slice(REVISION_PREFIX.length))).filter(Number.isSafeInteger);
+  }
+
+  async #collectNow(garbageMinCount: number): Promise<{ readonly removed: number }> {
+    const fence = await this.inTurn(async () => succeed(this.#noteFence(await this.#collector.fence())));
+    if (!fence.ok || fence.value === undefined) return { removed: 0 };
+    return this.#collector.sweep(fence.value, garbageMinCount);
+  }
+
+  /** The head is at another store revision now, which the next publication of this process need not find out. */
+  #noteFence(fence: Fence | undefined): Fence | undefined {
+    const held = this.#newestInMemory();
+    if (fence !== undefined && held !== undefined && isHeadOf(fence.head, held)) {
+      this.#headRevisions.set(held, fence.headRevision);
     }
-    return numbers.filter(Number.isSafeInteger);
+    return fence;
   }
 
   async #collectContained(): Promise<void> {
+    if (this.#collectingByItself) return;
+    this.#collectingByItself = true;
     try {
-      const { removed } = await this.collect();
+      const { removed } = await this.collect({ garbageMinCount: this.#collectEveryCount });
       this.#log.info({ removed }, 'routing garbage collected');
     } catch (error) {
       this.#log.warn({ err: error }, 'routing garbage was not collected');
+    } finally {
+      this.#collectingByItself = false;
     }
   }
 }

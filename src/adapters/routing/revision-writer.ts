@@ -17,17 +17,30 @@ export interface PublishedHead {
   readonly headRevision: number;
 }
 
+/** The copy `rev.<n>` of a revision published here, and which write of it. */
+export interface PublishedCopy {
+  readonly revision: number;
+  readonly write: number;
+  readonly manifest: NamedManifest;
+}
+
 /**
  * Writes one revision: first the parts, which nobody sees, then `head` by compare-and-set. Parts are immutable and
- * named by their content, so the one write of `head` makes the revision atomic; a reader has all of it or none.
+ * named by their content, so the one write of `head` makes the revision atomic; a reader has all of it or none. The
+ * copy `rev.<n>` follows without being waited for: until it is there the revision is found in `head`, and the next
+ * publication makes sure of it before it replaces `head`.
  */
 export class RevisionWriter {
   readonly #store: Store;
+  readonly #onCopy: (copy: PublishedCopy) => void;
   /** Newest revision whose `rev.<n>` this process knows to be there. */
   #recorded = 0;
+  /** The write of the last `rev.<n>`, for which only the next publication waits. Never rejects. */
+  #recording: Promise<void> = Promise.resolve();
 
-  constructor(store: Store) {
+  constructor(store: Store, onCopy: (copy: PublishedCopy) => void) {
     this.#store = store;
+    this.#onCopy = onCopy;
   }
 
   /**
@@ -40,18 +53,25 @@ export class RevisionWriter {
     await Promise.all([this.#record(parent), this.#writeParts(next, { manifest, parent })]);
     const head = headOf(next, manifest.sha256, inlineChanges(parent, next));
     const decided = await this.#decide(head, headRevision);
-    await this.#store.commit([{ key: revisionKey(head.revision), value: Buffer.from(headText(head)) }]).then(
-      () => {
+    this.#recording = this.#recordPublished(head, manifest);
+    return { snapshot: { ...next, manifest: manifest.sha256 }, headRevision: decided };
+  }
+
+  /** A failure is no matter: the revision stands, and whoever publishes the next one records this one first. */
+  async #recordPublished(head: Head, manifest: NamedManifest): Promise<void> {
+    const write = { key: revisionKey(head.revision), value: Buffer.from(headText(head)) };
+    await this.#store.commit([write]).then(
+      ({ revision: write }) => {
         this.#recorded = head.revision;
+        this.#onCopy({ revision: head.revision, write, manifest });
       },
-      // The revision stands; whoever publishes the next one records this one first.
       () => undefined,
     );
-    return { snapshot: { ...next, manifest: manifest.sha256 }, headRevision: decided };
   }
 
   /** Repairs a `rev.<parent>` that its publisher did not come to write. */
   async #record(parent: RoutingSnapshot | undefined): Promise<void> {
+    await this.#recording;
     if (parent === undefined || parent.revision <= this.#recorded) return;
     const value = Buffer.from(headText(headOf(parent, parent.manifest, undefined)));
     try {

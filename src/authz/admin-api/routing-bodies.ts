@@ -1,9 +1,15 @@
+import type { RevisionDiff } from '#app/routing-diff.ts';
+import type { DryRun } from '#app/routing-dry-run.ts';
+import { type Outcome, refuse, succeed } from '#domain/errors.ts';
 import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
+import { type DiffPage, isDiffCursor } from '#domain/routing/diff.ts';
+import { toDocument } from '#domain/routing/revision.ts';
 import type { Placement, RoutingSnapshot } from '#domain/routing/types.ts';
 import type { ReplicaState } from '#ports/replica-board.ts';
 import type { RevisionSummary } from '#ports/routing.ts';
-import { applied, id } from '../http/bodies.ts';
-import { anyObject, integer, list, object, text, time } from '../http/schema.ts';
+import type { ApiAnswer, ApiCall } from '../http/api-route.ts';
+import { applied, etag, id, pageLimit } from '../http/bodies.ts';
+import { anyObject, flag, integer, list, nullable, object, text, time } from '../http/schema.ts';
 
 /** How revisions, placements and replicas look in the admin API. */
 
@@ -21,7 +27,7 @@ const SUMMARY = {
 
 export const SUMMARY_SCHEMA = object(SUMMARY);
 
-export const REVISION_SCHEMA = object(
+const REVISION_SCHEMA = object(
   {
     ...SUMMARY,
     tenants: integer('tenants placed for some kind'),
@@ -37,6 +43,51 @@ export const PUBLISHED_SCHEMA = object({
   applied,
 });
 
+export const REVISION_RESPONSES = {
+  200: { description: 'Revision', schema: REVISION_SCHEMA },
+  304: { description: 'Not changed' },
+};
+
+export const INCLUDE_QUERY = object(
+  {},
+  { include: { json: { enum: ['document'], description: 'adds the whole document' } } },
+);
+
+const NAMES = list(id('shard'));
+const SHARD_DIFFERENCES = object({ added: NAMES, removed: NAMES, changed: NAMES });
+const MOVE = object({
+  tenant: id('tenant'),
+  kind: { json: { enum: SERVICE_KINDS } },
+  before: nullable(id('shard; null = not placed')),
+  after: nullable(id('shard; null = not placed')),
+});
+
+const DIFF = {
+  from: integer(),
+  to: integer(),
+  shards: object({ aggregate: SHARD_DIFFERENCES, projection: SHARD_DIFFERENCES, runner: SHARD_DIFFERENCES }),
+  totals: object({
+    shards: integer('shards added, removed or changed'),
+    placements: integer('placements that differ, on all pages'),
+    tenants: integer('tenants with such a placement'),
+  }),
+  items: list(MOVE),
+};
+const NEXT = { next_cursor: text({ maxLength: 300 }) };
+
+export const DIFF_SCHEMA = object(DIFF, NEXT);
+
+export const DRY_RUN_SCHEMA = object(
+  {
+    dry_run: { json: { const: true } },
+    revision: integer('the revision it would come after'),
+    changed: flag(),
+    tenants_on_changed_shards: integer('tenants that stay on a shard whose endpoints or settings change'),
+    ...DIFF,
+  },
+  NEXT,
+);
+
 const ENDPOINT = object({ address: text({ maxLength: 253 }), port: integer(), weight: integer() });
 const PLACE = object({
   shard: id('shard'),
@@ -50,8 +101,23 @@ export const TENANT_SCHEMA = object(
   { aggregate: PLACE, projection: PLACE, runner: PLACE },
 );
 
+const ENVOY = object({
+  node: text({ maxLength: 256 }),
+  stamp: integer('the revision it was told to route by'),
+  acked: integer('the revision it said to route by'),
+  connected_at: time(),
+  rejected: list(
+    object({
+      type: text({ maxLength: 256, description: 'type URL of the resources' }),
+      names: list(text({ maxLength: 256 })),
+      error: text({ maxLength: 65_536, description: "Envoy's own words" }),
+      at: time(),
+    }),
+  ),
+});
+
 export const STATUS_SCHEMA = object({
-  envoys: list(anyObject('node, stamp, acked, connected_at, rejected')),
+  envoys: list(ENVOY),
   replicas: list(anyObject('role, replica, routing_revision and what else this role says')),
 });
 
@@ -70,6 +136,56 @@ export const revisionBody = (snapshot: RoutingSnapshot) => ({
   tenants: snapshot.placements.size,
   shards: Object.fromEntries(SERVICE_KINDS.map((kind) => [kind, snapshot.shards[kind].size])),
 });
+
+/** A revision with its ETag; 304 when the caller has it already (RFC 9110, 13.1.2). */
+export function revisionAnswer(
+  snapshot: RoutingSnapshot,
+  call: ApiCall<unknown, { readonly include?: unknown }>,
+): ApiAnswer {
+  const headers = { etag: etag(snapshot.revision) };
+  if (call.header('if-none-match') === headers.etag) return { status: 304, headers };
+  const document = call.query.include === undefined ? {} : { document: toDocument(snapshot) };
+  return { status: 200, headers, body: { ...revisionBody(snapshot), ...document } };
+}
+
+export const diffBody = ({ from, to, shards, totals, moves, nextCursor }: RevisionDiff) => ({
+  from,
+  to,
+  shards,
+  totals,
+  items: moves,
+  ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
+});
+
+export const dryRunBody = (run: DryRun) => ({
+  dry_run: true,
+  revision: run.revision,
+  changed: run.changed,
+  tenants_on_changed_shards: run.tenantsOnChangedShards,
+  ...diffBody(run),
+});
+
+/** The page of a difference that a query asks for. */
+export function diffPage(query: { readonly limit?: string; readonly cursor?: string }): Outcome<DiffPage> {
+  const { cursor } = query;
+  const limit = pageLimit(query.limit);
+  if (cursor === undefined) return succeed({ limit });
+  if (isDiffCursor(cursor)) return succeed({ limit, cursor });
+  return refuse('validation_failed', 'this is no cursor', [
+    { pointer: '/query/cursor', code: 'cursor', detail: 'must be the next_cursor of the page before' },
+  ]);
+}
+
+export const notPublished = () => refuse('not_found', 'no routing revision is published yet');
+
+/** A revision in a path or query; undefined when it is none. */
+export const revisionNumber = (digits: string): number | undefined =>
+  /^\d{1,15}$/.test(digits) ? Number(digits) : undefined;
+
+export const badRevision = (pointer: string) =>
+  refuse('validation_failed', 'this is no revision', [
+    { pointer, code: 'revision', detail: 'must be a revision number' },
+  ]);
 
 /** Where one tenant is, for each kind it is placed for. */
 export function tenantBody(snapshot: RoutingSnapshot, tenant: string): Record<string, unknown> {

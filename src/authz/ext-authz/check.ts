@@ -17,6 +17,7 @@ import type { EndpointRow } from '#domain/endpoints.ts';
 import { isServiceKind } from '#domain/ids.ts';
 import type { Clock } from '#ports/clock.ts';
 import { type AnswerDeps, answerAllowed, answerDenied, beginTrail, type DecisionTrail } from './answer-decision.ts';
+import type { RevisionUse } from './revision-use.ts';
 import type { SnapshotKeeper } from './snapshot-keeper.ts';
 import { CheckRequestScanner, type ScannedRequest } from './wire/scan-check-request.ts';
 
@@ -29,6 +30,8 @@ export interface CheckDeps extends AnswerDeps {
   readonly maxStalenessMs: number;
   readonly tokens: TokenVerifier;
   readonly routing: Pick<SnapshotKeeper, 'at'>;
+  /** Told of each request that is decided by a routing revision; absent where nobody asks for that. */
+  readonly revisionUse?: Pick<RevisionUse, 'decided'>;
   readonly clock: Clock;
 }
 
@@ -94,6 +97,7 @@ export function createCheck(deps: CheckDeps): Check {
     if (routing.state === 'held') {
       trail.revision = String(routing.revision);
       trail.substituted = routing.substituted;
+      deps.revisionUse?.decided(routing.revision, trail.startedAt);
     }
     return routing;
   }

@@ -61,6 +61,7 @@ const PROBLEM_SCHEMA: JsonSchema = {
     request_id: { type: 'string' },
     correlation_id: { type: 'string' },
     decision_id: { type: 'string' },
+    current_revision: { type: 'integer', description: 'of routing, where it is why the request is refused' },
     errors: {
       type: 'array',
       items: {

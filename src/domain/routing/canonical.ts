@@ -4,7 +4,8 @@ import { fail, ok, type Result } from '../result.ts';
 import { isJsonObject, type JsonObject, Mistakes } from './mistakes.ts';
 import { parseShard } from './parse-shard.ts';
 import { bucketOf, type PlacementBucket } from './placement-table.ts';
-import type { Endpoint, Placement, Shard, ShardDirectory, TenantPlacements } from './types.ts';
+import { shardDocument } from './shard-settings.ts';
+import type { Placement, Shard, ShardDirectory, TenantPlacements } from './types.ts';
 
 /**
  * The one spelling of each stored part of a revision: JSON without spaces, members in code unit order. Equal contents
@@ -45,24 +46,14 @@ function placementsText(placements: TenantPlacements): string {
   return `{${members.join(',')}}`;
 }
 
-/** The shards of one kind: `{"s1":{"endpoints":[{"address","port","weight"}],"health":{"path"},"protocol"}}`. */
+/**
+ * The shards of one kind: `{"s1":{"endpoints":[{"address","port","weight"}],"protocol"},...}`, with the settings that
+ * each gives (docs/routing.md).
+ */
 export function shardDirectoryText(shards: ShardDirectory): string {
-  const names = [...shards.keys()].sort();
-  const members = names.map((name) => {
-    const shard = shards.get(name);
-    return shard === undefined ? '' : `"${name}":${shardText(shard)}`;
-  });
-  return `{${members.join(',')}}`;
+  const entries = [...shards].sort(([left], [right]) => (left < right ? -1 : 1));
+  return `{${entries.map(([name, shard]) => `"${name}":${JSON.stringify(shardDocument(shard))}`).join(',')}}`;
 }
-
-function shardText(shard: Shard): string {
-  const endpoints = shard.endpoints.map(endpointText).join(',');
-  const health = shard.health === undefined ? '' : `"health":{"path":${JSON.stringify(shard.health.path)}},`;
-  return `{"endpoints":[${endpoints}],${health}"protocol":"${shard.protocol}"}`;
-}
-
-const endpointText = ({ address, port, weight }: Endpoint): string =>
-  `{"address":${JSON.stringify(address)},"port":${port},"weight":${weight}}`;
 
 /** The manifest: `{"placements":[256 names],"schema":1,"shards":{"aggregate":...}}`. */
 export function manifestText(parts: Pick<Manifest, 'placements' | 'shards'>): string {
@@ -114,7 +105,7 @@ export function parseShardDirectory(text: string): Result<ShardDirectory, Damage
   const shards = new Map<string, Shard>();
   for (const [name, value] of Object.entries(object)) {
     const mistakes = new Mistakes();
-    const shard = parseShard(value, { at: [name], mistakes, protocolDefault: 'http1' });
+    const shard = parseShard(value, { kind: undefined, at: [name], mistakes });
     if (!isShardName(name) || shard === undefined) {
       const first = mistakes.list()[0];
       return fail({

@@ -5,7 +5,7 @@ import { fail, ok, type Result } from '../result.ts';
 import { described, type JsonObject, Mistakes, objectAt, refuseUnknownMembers } from './mistakes.ts';
 import { parseShard } from './parse-shard.ts';
 import type { WantedPlacements } from './placement-table.ts';
-import type { Shard, ShardDirectory, ShardProtocol } from './types.ts';
+import type { Shard, ShardDirectory } from './types.ts';
 
 /** A valid routing document: every placement leads to a shard of its kind that has endpoints. */
 export interface RoutingDocument {
@@ -19,13 +19,6 @@ export const DOCUMENT_MEMBERS = {
   projection: { placement: 'projection_placement', shards: 'projection_shards' },
   runner: { placement: 'runner_placement', shards: 'runner_shards' },
 } as const satisfies Record<ServiceKind, { placement: string; shards: string }>;
-
-/** What a shard speaks when it does not say: commands are gRPC, which needs HTTP/2. */
-const PROTOCOL_DEFAULTS: Readonly<Record<ServiceKind, ShardProtocol>> = {
-  aggregate: 'h2',
-  projection: 'http1',
-  runner: 'http1',
-};
 
 const MEMBER_NAMES = SERVICE_KINDS.flatMap((kind) => [DOCUMENT_MEMBERS[kind].placement, DOCUMENT_MEMBERS[kind].shards]);
 
@@ -92,8 +85,7 @@ function readShards(reading: Reading, kind: ServiceKind) {
   for (const name of names) {
     named.add(name);
     if (!isShardName(name)) reading.mistakes.add([member, name], 'invalid_shard_name', nameRule('shard name', name));
-    const options = { at: [member, name], mistakes: reading.mistakes, protocolDefault: PROTOCOL_DEFAULTS[kind] };
-    const shard = parseShard(object[name], options);
+    const shard = parseShard(object[name], { kind, at: [member, name], mistakes: reading.mistakes });
     if (shard === undefined) continue;
     shards.set(name, shard);
     if (shard.endpoints.length === 0) empty.add(name);

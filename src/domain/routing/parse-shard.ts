@@ -1,32 +1,62 @@
+import type { ServiceKind } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import { parseAddress } from './address.ts';
-import { described, type JsonObject, type Mistakes, objectAt, refuseUnknownMembers } from './mistakes.ts';
+import { described, type Mistakes, objectAt, refuseUnknownMembers } from './mistakes.ts';
+import {
+  type Place,
+  parseCircuitBreakers,
+  parseHealth,
+  parseNumbers,
+  parseOutlierDetection,
+  parseWhole,
+} from './parse-shard-settings.ts';
+import { SHARD_NUMBERS } from './shard-settings.ts';
 import type { Endpoint, Shard, ShardProtocol } from './types.ts';
 
 type Path = readonly (string | number)[];
 
-const HEALTH_PATH_MAX_CHARS = 1_024;
-/** Printable ASCII from `/` on, without space or fragment: what may stand in a request line. */
-const HEALTH_PATH = /^\/[!-"$-~]*$/;
+/** Every member of a shard; docs/routing.md has what each is for. */
+const SHARD_MEMBERS: readonly string[] = [
+  'endpoints',
+  'protocol',
+  'health',
+  'outlier_detection',
+  'circuit_breakers',
+  ...SHARD_NUMBERS.map(({ member }) => member),
+];
+const PORTS = { min: 1, max: 65_535 };
+const WEIGHTS = { min: 1, max: LIMITS.endpointWeightMax };
 
 /**
  * One shard of a routing document. Every mistake is reported; undefined when it cannot be used.
- * `protocolDefault` stands where the shard names no protocol.
+ * Without a `kind` the rules of the kind are not looked at: a stored shard was accepted under those of its time.
  */
 export function parseShard(
   value: unknown,
-  { at, mistakes, protocolDefault }: { at: Path; mistakes: Mistakes; protocolDefault: ShardProtocol },
+  { kind, ...place }: Place & { readonly kind: ServiceKind | undefined },
 ): Shard | undefined {
+  const { at, mistakes } = place;
   const object = objectAt(value, at, mistakes);
   if (object === undefined) return undefined;
   const before = mistakes.count;
-  refuseUnknownMembers(object, { known: ['endpoints', 'protocol', 'health'], at, mistakes });
+  const member = (name: string): Place => ({ at: [...at, name], mistakes });
+  refuseUnknownMembers(object, { known: SHARD_MEMBERS, at, mistakes });
   const endpoints = parseEndpoints(object['endpoints'], [...at, 'endpoints'], mistakes);
-  const protocol = parseProtocol(object['protocol'] ?? protocolDefault, [...at, 'protocol'], mistakes);
+  const protocol = parseProtocol(object['protocol'], kind, member('protocol'));
   const health =
-    object['health'] === undefined ? undefined : parseHealth(object['health'], [...at, 'health'], mistakes);
+    object['health'] === undefined ? undefined : parseHealth(object['health'], { protocol, ...member('health') });
+  const outlierDetection = parseOutlierDetection(object['outlier_detection'], member('outlier_detection'));
+  const circuitBreakers = parseCircuitBreakers(object['circuit_breakers'], member('circuit_breakers'));
+  const given = parseNumbers(object, SHARD_NUMBERS, place);
   if (mistakes.count > before || protocol === undefined) return undefined;
-  return { endpoints, protocol, ...(health === undefined ? {} : { health }) };
+  return {
+    endpoints,
+    protocol,
+    ...(health === undefined ? {} : { health }),
+    ...(outlierDetection === undefined ? {} : { outlierDetection }),
+    ...(circuitBreakers === undefined ? {} : { circuitBreakers }),
+    ...given,
+  };
 }
 
 function parseEndpoints(value: unknown, at: Path, mistakes: Mistakes): readonly Endpoint[] {
@@ -58,11 +88,9 @@ function parseEndpoint(value: unknown, at: Path, mistakes: Mistakes): Endpoint |
   if (object === undefined) return undefined;
   refuseUnknownMembers(object, { known: ['address', 'port', 'weight'], at, mistakes });
   const address = parseEndpointAddress(object['address'], [...at, 'address'], mistakes);
-  const port = parseWhole(object, { name: 'port', max: 65_535, at, mistakes });
-  const weight =
-    object['weight'] === undefined
-      ? 1
-      : parseWhole(object, { name: 'weight', max: LIMITS.endpointWeightMax, at, mistakes });
+  const port = parseWhole(object['port'], PORTS, { at: [...at, 'port'], mistakes });
+  const { weight: given = 1 } = object;
+  const weight = parseWhole(given, WEIGHTS, { at: [...at, 'weight'], mistakes });
   return address === undefined || port === undefined || weight === undefined ? undefined : { address, port, weight };
 }
 
@@ -79,33 +107,18 @@ function parseEndpointAddress(value: unknown, at: Path, mistakes: Mistakes): str
   return address?.text;
 }
 
-/** A whole number from 1 to `max`. */
-function parseWhole(
-  object: JsonObject,
-  { name, max, at, mistakes }: { name: string; max: number; at: Path; mistakes: Mistakes },
-): number | undefined {
-  const value = object[name];
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max) return value;
-  if (value === undefined) mistakes.add([...at, name], 'missing', `is required: a whole number from 1 to ${max}`);
-  else if (typeof value !== 'number') {
-    mistakes.add([...at, name], 'wrong_type', `must be a whole number, not ${described(value)}`);
-  } else mistakes.add([...at, name], 'out_of_range', `must be a whole number from 1 to ${max}, not ${value}`);
-  return undefined;
-}
-
-function parseProtocol(value: unknown, at: Path, mistakes: Mistakes): ShardProtocol | undefined {
+/** Commands are gRPC, which needs HTTP/2; the others speak what most servers do unless they say otherwise. */
+function parseProtocol(
+  value: unknown,
+  kind: ServiceKind | undefined,
+  { at, mistakes }: Place,
+): ShardProtocol | undefined {
+  if (value === undefined) return kind === 'aggregate' ? 'h2' : 'http1';
+  if (value === 'http1' && kind === 'aggregate') {
+    mistakes.add(at, 'invalid_value', 'must be "h2": commands are gRPC, which needs HTTP/2');
+    return undefined;
+  }
   if (value === 'http1' || value === 'h2') return value;
   mistakes.add(at, 'invalid_value', `must be "http1" or "h2", not ${described(value)}`);
-  return undefined;
-}
-
-function parseHealth(value: unknown, at: Path, mistakes: Mistakes): { readonly path: string } | undefined {
-  const object = objectAt(value, at, mistakes);
-  if (object === undefined) return undefined;
-  refuseUnknownMembers(object, { known: ['path'], at, mistakes });
-  const path = object['path'];
-  if (typeof path === 'string' && path.length <= HEALTH_PATH_MAX_CHARS && HEALTH_PATH.test(path)) return { path };
-  if (path === undefined) mistakes.add([...at, 'path'], 'missing', 'is required: the path to ask, such as "/ready"');
-  else mistakes.add([...at, 'path'], 'invalid_value', `must be a path that begins with "/", not ${described(path)}`);
   return undefined;
 }

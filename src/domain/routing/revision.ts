@@ -2,6 +2,7 @@ import { SERVICE_KINDS, type ServiceKind } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import { DOCUMENT_MEMBERS, type RoutingDocument } from './parse-routing-document.ts';
 import { differences, EMPTY_PLACEMENTS, type PlacementTable } from './placement-table.ts';
+import { shardDocument } from './shard-settings.ts';
 import type { KindRevisions, PlacementChange, RevisionNote, RoutingSnapshot, Shard, ShardDirectory } from './types.ts';
 
 /** A revision before it is hashed: whoever publishes it names its manifest. */
@@ -77,7 +78,9 @@ export function toDocument(snapshot: Pick<RoutingSnapshot, 'shards' | 'placement
   for (const kind of SERVICE_KINDS) {
     const members = DOCUMENT_MEMBERS[kind];
     document[members.placement] = Object.fromEntries(sortedByName(placedFor(snapshot.placements, kind)));
-    document[members.shards] = Object.fromEntries(sortedByName(snapshot.shards[kind]));
+    document[members.shards] = Object.fromEntries(
+      sortedByName(snapshot.shards[kind]).map(([name, shard]) => [name, shardDocument(shard)]),
+    );
   }
   return document;
 }
@@ -98,16 +101,16 @@ export function shareDirectory(held: ShardDirectory | undefined, fresh: ShardDir
   return unchanged ? held : shared;
 }
 
-/** Whether two shards are the same to everybody: endpoints in the same order, protocol and health check. */
-function equalShards(left: Shard, right: Shard): boolean {
+/** Whether two shards are the same to everybody, endpoints in the same order; true of every member they ever get. */
+const equalShards = (left: Shard, right: Shard): boolean => equalData(left, right);
+
+/** Plain data with equal members, in whatever order. */
+function equalData(left: unknown, right: unknown): boolean {
   if (left === right) return true;
-  if (left.protocol !== right.protocol || left.health?.path !== right.health?.path) return false;
+  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false;
+  const [some, others] = [Object.entries(left), new Map(Object.entries(right))];
   return (
-    left.endpoints.length === right.endpoints.length &&
-    left.endpoints.every((endpoint, index) => {
-      const other = right.endpoints[index];
-      return endpoint.address === other?.address && endpoint.port === other.port && endpoint.weight === other.weight;
-    })
+    some.length === others.size && some.every(([name, value]) => others.has(name) && equalData(value, others.get(name)))
   );
 }
 

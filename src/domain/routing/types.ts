@@ -11,13 +11,48 @@ export interface Endpoint {
 
 export type ShardProtocol = 'http1' | 'h2';
 
-/** A group of equal endpoints of one service kind: one Envoy cluster. */
+/**
+ * A group of equal endpoints of one service kind: one Envoy cluster. A setting that the document leaves out is absent
+ * here too; what holds then stands in shard-settings.ts and, with the reasons, in docs/routing.md.
+ */
 export interface Shard {
   readonly endpoints: readonly Endpoint[];
   readonly protocol: ShardProtocol;
-  /** Active HTTP health check, where the shard asks for one. */
-  readonly health?: { readonly path: string };
+  /** Active health check, where the shard asks for one. */
+  readonly health?: HealthCheck;
+  /** How endpoints are judged by what they answer; `false` switches that off. */
+  readonly outlierDetection?: OutlierDetection | false;
+  readonly circuitBreakers?: CircuitBreakers;
+  /** How long a new endpoint takes to get its whole share of the load. */
+  readonly slowStartMs?: number;
+  readonly connectTimeoutMs?: number;
 }
+
+/** Asks each endpoint itself: GET of a path, or grpc.health.v1 (needs `h2`). */
+export type HealthCheck = (
+  | { readonly path: string; readonly grpc?: never }
+  /** Service to ask for; empty for the whole server. */
+  | { readonly grpc: { readonly service: string }; readonly path?: never }
+) &
+  HealthNumbers;
+
+export type HealthNumbers = Readonly<
+  Partial<Record<'intervalMs' | 'timeoutMs' | 'unhealthyThreshold' | 'healthyThreshold', number>>
+>;
+
+export type OutlierDetection = Readonly<
+  Partial<
+    Record<
+      'consecutiveGatewayFailures' | 'consecutive5xx' | 'intervalMs' | 'baseEjectionMs' | 'maxEjectionPercent',
+      number
+    >
+  >
+>;
+
+/** Requests beyond these are refused at once. `maxRetries` replaces the retry budget that holds without it. */
+export type CircuitBreakers = Readonly<
+  Partial<Record<'maxConnections' | 'maxPendingRequests' | 'maxRequests' | 'maxRetries', number>>
+>;
 
 /** Shards of one kind by name. The same object as long as nothing in it changes: compare by identity first. */
 export type ShardDirectory = ReadonlyMap<string, Shard>;

@@ -14,6 +14,7 @@ export interface DataFolder extends AsyncDisposable {
   readonly tls: string;
   readonly nats: string;
   readonly envoy: string;
+  readonly xds: string;
   /** Compiled code of the Node programs, so that a warm start does not compile again. */
   readonly compileCache: string;
   /** Unix sockets; removed at the end when they do not fit into the folder. */
@@ -48,6 +49,7 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
     tls: await part('tls'),
     nats: await part('nats'),
     envoy: await part('envoy'),
+    xds: await part('xds'),
     compileCache: await part('compile-cache'),
     sockets,
     async [Symbol.asyncDispose]() {

@@ -308,6 +308,7 @@ function spying(store: KeyValueStore, report: (sizes: number[]) => void) {
       return store.get(key);
     },
     list: (prefix, page) => store.list(prefix, page),
+    keys: (prefix) => store.keys(prefix),
     commit: (writes) => {
       report(writes.map((write) => write.value?.length ?? 0));
       return store.commit(writes);

@@ -5,11 +5,12 @@ import { ENDPOINTS } from '#domain/endpoints.ts';
 import { SERVICE_KINDS } from '#domain/ids.ts';
 import { loadRegistry, messageFromJson } from '#platform/proto-registry.ts';
 import { validateRules } from '#platform/proto-rules.ts';
-import { createEncoder } from '../../../xds/encode.ts';
-import { edgeListeners, edgeSecret, TRANSLATORS } from '../../../xds/resources.ts';
+import { createMessageEncoder } from '../../../xds/encode.ts';
+import { edgeListeners, edgeRoutes, edgeSecret, TRANSLATORS } from '../../../xds/resources.ts';
+import { createRouteStamper } from '../../../xds/route-stamper.ts';
 import { TYPE_URL } from '../../../xds/snapshot/resource-types.ts';
-import { localReplyIds } from '../../../xds/translate/request-ids.ts';
 import { listeners } from '../../../xds/translate/listener.ts';
+import { localReplyIds } from '../../../xds/translate/request-ids.ts';
 import { routeConfiguration } from '../../../xds/translate/route-config.ts';
 import { snapshotOf } from '../../support/routing.ts';
 
@@ -39,10 +40,20 @@ const DOCUMENTS: Readonly<Record<string, unknown>> = {
     projection_placement: {},
     runner_placement: {},
     aggregate_shards: {
-      v4: { endpoints: [{ address: '10.0.0.5', port: 9001, weight: 3 }, { address: '10.0.0.6', port: 9001 }] },
+      v4: {
+        endpoints: [
+          { address: '10.0.0.5', port: 9001, weight: 3 },
+          { address: '10.0.0.6', port: 9001 },
+        ],
+      },
       v6: { endpoints: [{ address: '2001:db8::1', port: 9001 }] },
       // One name among them: Envoy resolves them all.
-      mixed: { endpoints: [{ address: '10.0.0.7', port: 9001 }, { address: 'aggregate.internal', port: 9001, weight: 2 }] },
+      mixed: {
+        endpoints: [
+          { address: '10.0.0.7', port: 9001 },
+          { address: 'aggregate.internal', port: 9001, weight: 2 },
+        ],
+      },
       empty: { endpoints: [] },
     },
     projection_shards: { named: { endpoints: [{ address: 'tasks.projection', port: 9002 }] } },
@@ -56,13 +67,62 @@ const DOCUMENTS: Readonly<Record<string, unknown>> = {
     projection_shards: { h2: { ...place(9002), protocol: 'h2' }, h1: { ...place(9003), protocol: 'http1' } },
     runner_shards: { checked: { ...place(9003), health: { path: '/ready?deep=1' } } },
   },
+  // Every member that a shard can have.
+  everything: {
+    aggregate_placement: { acme: 'all' },
+    projection_placement: { acme: 'all' },
+    runner_placement: { acme: 'all' },
+    aggregate_shards: {
+      all: {
+        endpoints: [
+          { address: '10.0.0.5', port: 9001, weight: 3 },
+          { address: '10.0.0.6', port: 9011, weight: 1 },
+        ],
+        protocol: 'h2',
+        health: {
+          grpc: { service: 'aggregate.gateway.v1.CommandService' },
+          interval_ms: 2_000,
+          timeout_ms: 750,
+          unhealthy_threshold: 3,
+          healthy_threshold: 2,
+        },
+        outlier_detection: {
+          consecutive_gateway_failures: 2,
+          consecutive_5xx: 10,
+          interval_ms: 500,
+          base_ejection_ms: 60_000,
+          max_ejection_percent: 34,
+        },
+        circuit_breakers: { max_connections: 8, max_pending_requests: 900, max_requests: 5_000, max_retries: 20 },
+        slow_start_ms: 30_000,
+        connect_timeout_ms: 250,
+      },
+      whole_server: { ...place(9001), health: { grpc: true } },
+    },
+    projection_shards: {
+      all: {
+        endpoints: [
+          { address: '10.0.0.5', port: 9002 },
+          { address: 'tasks.projection', port: 9012, weight: 2 },
+        ],
+        health: { path: '/ready', interval_ms: 250, timeout_ms: 100 },
+        outlier_detection: { consecutive_5xx: 100 },
+        circuit_breakers: { max_connections: 4_096 },
+        slow_start_ms: 1_000,
+        connect_timeout_ms: 10_000,
+      },
+    },
+    runner_shards: { all: { ...place(9003), protocol: 'h2', health: { grpc: true }, outlier_detection: false } },
+  },
 };
 
 describe.each(Object.entries(DOCUMENTS))('the routing document %s', (name, document) => {
   const { shards } = snapshotOf(document);
   const entries = SERVICE_KINDS.flatMap((kind) => [...shards[kind]].map(([shard, value]) => ({ kind, shard, value })));
   const clusters = entries.map(({ kind, shard, value }) => TRANSLATORS.translateCluster(kind, shard, value));
-  const endpoints = entries.flatMap(({ kind, shard, value }) => TRANSLATORS.translateEndpoints(kind, shard, value) ?? []);
+  const endpoints = entries.flatMap(
+    ({ kind, shard, value }) => TRANSLATORS.translateEndpoints(kind, shard, value) ?? [],
+  );
 
   it('becomes these clusters and endpoints', async () => {
     await expect(text(document)).toMatchFileSnapshot(`./${name}/routing.json`);
@@ -91,7 +151,10 @@ function withoutIds({ mappers }: { readonly mappers: readonly { readonly headers
       const texts = ids.map((each) => JSON.stringify(each));
       const at = headers.indexOf(texts[0] ?? '');
       if (at < 0 || !texts.every((each, index) => headers[at + index] === each)) continue;
-      return { ...mapper, headers_to_add: [...mapper.headers_to_add.slice(0, at), name, ...mapper.headers_to_add.slice(at + ids.length)] };
+      return {
+        ...mapper,
+        headers_to_add: [...mapper.headers_to_add.slice(0, at), name, ...mapper.headers_to_add.slice(at + ids.length)],
+      };
     }
     throw new Error('a mapper does not set the ids');
   });
@@ -139,7 +202,9 @@ describe('the edge', () => {
   });
 
   it('has a route table that every move can afford to push, whatever its stamp', () => {
-    const { frame } = createEncoder(registry)('route', TRANSLATORS.translateRoutes(999_999_999), '999999999-');
+    const { frame } = createRouteStamper({ translateRoutes: edgeRoutes, encode: createMessageEncoder(registry) })(
+      999_999_999,
+    );
     expect(frame.length).toBeLessThan(4_096);
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SERVICE_KINDS } from '#domain/ids.ts';
+import { SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { findUnroutable } from '#domain/routing/closure.ts';
 import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
@@ -14,6 +14,7 @@ import {
   toDocument,
 } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
+import { shardsOf } from '../../support/generators/shards.ts';
 import { ROUTING_NOTE as NOTE, routingDocument, snapshotOf } from '../../support/routing.ts';
 
 const sealed = (draft: RevisionDraft | undefined): RoutingSnapshot => {
@@ -26,30 +27,28 @@ const endpoints = fc.uniqueArray(
   fc.record({ address: fc.constantFrom('10.0.0.1', '10.0.0.2', 'node'), port: fc.constantFrom(1, 2) }),
   { minLength: 1, maxLength: 2, selector: ({ address, port }) => `${address} ${port}` },
 );
-const shard = fc.record(
-  {
-    endpoints,
-    protocol: fc.constantFrom('h2', 'http1'),
-    health: fc.record({ path: fc.constantFrom('/ready', '/"') }),
-  },
-  { requiredKeys: ['endpoints'] },
-);
-const directory = fc
-  .dictionary(fc.constantFrom('s2', 's3', '10'), shard)
-  .chain((others) => shard.map((first) => ({ s1: first, ...others })));
-const kindPart = directory.chain((shards) =>
-  fc
-    .dictionary(fc.constantFrom('acme', 'globex', 'constructor', '7'), fc.constantFrom(...Object.keys(shards)))
-    .map((placement) => ({ shards, placement })),
-);
-const documents = fc.tuple(kindPart, kindPart, kindPart).map(([aggregate, projection, runner]) => ({
-  aggregate_placement: aggregate.placement,
-  aggregate_shards: aggregate.shards,
-  projection_placement: projection.placement,
-  projection_shards: projection.shards,
-  runner_placement: runner.placement,
-  runner_shards: runner.shards,
-}));
+const directoryOf = (kind: ServiceKind) => {
+  const shard = shardsOf(kind, endpoints);
+  return fc
+    .dictionary(fc.constantFrom('s2', 's3', '10'), shard)
+    .chain((others) => shard.map((first) => ({ s1: first, ...others })));
+};
+const kindPart = (kind: ServiceKind) =>
+  directoryOf(kind).chain((shards) =>
+    fc
+      .dictionary(fc.constantFrom('acme', 'globex', 'constructor', '7'), fc.constantFrom(...Object.keys(shards)))
+      .map((placement) => ({ shards, placement })),
+  );
+const documents = fc
+  .tuple(kindPart('aggregate'), kindPart('projection'), kindPart('runner'))
+  .map(([aggregate, projection, runner]) => ({
+    aggregate_placement: aggregate.placement,
+    aggregate_shards: aggregate.shards,
+    projection_placement: projection.placement,
+    projection_shards: projection.shards,
+    runner_placement: runner.placement,
+    runner_shards: runner.shards,
+  }));
 
 const parse = (document: unknown) => {
   const parsed = parseRoutingDocument(document);

@@ -1,14 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { readFileSync } from 'node:fs';
 import type { ServiceKind } from '#domain/ids.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import { makeAuthority, makeServerCertificate } from '../../../../src/launcher/data/make-certificates.ts';
 import { type AdsServer, startAdsServer } from '../../../../xds/ads/server.ts';
 import { ControlPlane } from '../../../../xds/control-plane.ts';
-import { createEncoder } from '../../../../xds/encode.ts';
-import { edgeListeners, edgeSecret, TRANSLATORS } from '../../../../xds/resources.ts';
+import { createEncoder, createMessageEncoder } from '../../../../xds/encode.ts';
+import { edgeListeners, edgeRoutes, edgeSecret, TRANSLATORS } from '../../../../xds/resources.ts';
+import { createRouteStamper } from '../../../../xds/route-stamper.ts';
 import { startAggregateNode } from '../../../nodes/aggregate/aggregate-node.ts';
 import { startProjectionNode } from '../../../nodes/http/projection-node.ts';
 import { startRunnerNode } from '../../../nodes/http/runner-node.ts';
@@ -23,17 +24,26 @@ import { type Check, registry, type StubAuthz, startStubAuthz, type Verdict } fr
 export const DESCRIPTORS = readFileSync(new URL('../../../../proto/command-service.binpb', import.meta.url));
 
 /** A control plane as the program composes it, without NATS: the test says what the revisions are. */
-export function newControlPlane(edge: { readonly port: number; readonly tlsPort: number; readonly accessLogPath: string }) {
+export function newControlPlane(edge: {
+  readonly port: number;
+  readonly tlsPort: number;
+  readonly accessLogPath: string;
+}) {
   const events: { readonly node: string | undefined; readonly kind: string; readonly error?: string }[] = [];
   const controlPlane = new ControlPlane({
     ...TRANSLATORS,
     encode: createEncoder(registry),
+    encodeRoutes: createRouteStamper({ translateRoutes: edgeRoutes, encode: createMessageEncoder(registry) }),
     listeners: edgeListeners({ address: '127.0.0.1', descriptors: DESCRIPTORS, ...edge }),
     nowMs: () => Date.now(),
     schedule: (delayMs, task) => setTimeout(task, delayMs).unref(),
     onEnvoysChanged: () => undefined,
     onEvent: (session, event) =>
-      events.push({ node: session.node, kind: event.kind, ...(event.kind === 'rejected' ? { error: event.error } : {}) }),
+      events.push({
+        node: session.node,
+        kind: event.kind,
+        ...(event.kind === 'rejected' ? { error: event.error } : {}),
+      }),
   });
   return { controlPlane, events };
 }
@@ -60,7 +70,9 @@ export const decideByTarget = ({ context, message }: Check): Verdict => {
   if (target === 'projection' || target === 'runner') return { allow: `${target}/s1` };
   if (target !== 'aggregate') return { deny: 404, body: '{"code":"not_found"}' };
   const types = message?.['aggregate_type'] ?? [];
-  return types.length === 1 && types[0] === 'order' ? { allow: 'aggregate/s1' } : { deny: 403, body: '{"code":"right_missing"}' };
+  return types.length === 1 && types[0] === 'order'
+    ? { allow: 'aggregate/s1' }
+    : { deny: 403, body: '{"code":"right_missing"}' };
 };
 
 export async function startEdge(): Promise<Edge> {
@@ -96,7 +108,9 @@ export async function startEdge(): Promise<Edge> {
       ]),
     ),
   }));
-  const ads = stack.use(await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, registry, host: controlPlane, log: silentLog }));
+  const ads = stack.use(
+    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, registry, host: controlPlane, log: silentLog }),
+  );
   const envoy = stack.use(
     await startEnvoy({
       folder: folder.path,

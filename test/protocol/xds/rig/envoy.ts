@@ -15,13 +15,15 @@ export interface RunningEnvoy extends AsyncDisposable {
   readonly child: ChildProcess;
   /** GET on the admin port. */
   admin(path: string): Promise<string>;
+  /** POST on the admin port. */
+  post(path: string): Promise<void>;
   /** One statistic as a number, 0 when it does not exist. */
   stat(name: string): Promise<number>;
   /** What Envoy logged so far. */
   log(): string;
 }
 
-/** Starts Envoy with the addresses filled in; `otherwise` with nothing more. It waits for the admin port alone. */
+/** Starts Envoy with the addresses filled in. It waits for the admin port alone. */
 export async function startEnvoy(options: {
   readonly folder: string;
   readonly nodeId: string;
@@ -38,21 +40,37 @@ export async function startEnvoy(options: {
   });
   const file = join(options.folder, `${options.nodeId}.json`);
   await writeFile(file, bootstrap);
-  const args = ['-c', file, '--use-dynamic-base-id', '--concurrency', '1', '--file-flush-interval-msec', '50', '-l', 'warning'];
+  const args = [
+    '-c',
+    file,
+    '--use-dynamic-base-id',
+    '--concurrency',
+    '1',
+    '--file-flush-interval-msec',
+    '50',
+    '-l',
+    'warning',
+  ];
   const child = spawn(toolPath('envoy'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (part: string) => {
     text += part;
   });
   const admin = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${adminPort}${path}`)).text();
-  await until(() => child.exitCode !== null || admin('/server_info'), { deadlineMs: DEADLINE_MS, what: 'the admin port' });
+  const answers = async () => child.exitCode !== null || (await admin('/server_info')) !== '';
+  await until(answers, { deadlineMs: DEADLINE_MS, what: 'the admin port' });
   if (child.exitCode !== null) throw new Error(`Envoy ended:\n${text}`);
   return {
     child,
     admin,
+    post: async (path) => {
+      await (await fetch(`http://127.0.0.1:${adminPort}${path}`, { method: 'POST' })).arrayBuffer();
+    },
     log: () => text,
     stat: async (name) => {
-      const lines = (await admin(`/stats?filter=${encodeURIComponent(`^${name.replaceAll('.', '\\.')}$`)}`)).split('\n');
+      const lines = (await admin(`/stats?filter=${encodeURIComponent(`^${name.replaceAll('.', '\\.')}$`)}`)).split(
+        '\n',
+      );
       return Number(lines.find((line) => line.startsWith(`${name}: `))?.split(': ')[1] ?? 0);
     },
     [Symbol.asyncDispose]: async () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { decodeToJson, encodeJson, loadRegistry } from '#platform/proto-registry.ts';
 
 export const registry = loadRegistry(
@@ -54,7 +54,10 @@ export async function startStubAuthz(decide: (check: Check) => Verdict): Promise
       Check: (call: Call, answer: sendUnaryData<Buffer>) => {
         const check = parseCheck(call.request);
         stub.checks.push(check);
-        answer(null, Buffer.from(encodeJson(registry, 'envoy.service.auth.v3.CheckResponse', respond(stub.decide(check)))));
+        answer(
+          null,
+          Buffer.from(encodeJson(registry, 'envoy.service.auth.v3.CheckResponse', respond(stub.decide(check)))),
+        );
       },
     },
   );

@@ -106,7 +106,8 @@ describe('a subscription', () => {
     table.put(resource('other', '2'));
     table.put(resource('new', '1'));
     subscription.receive(ask({ initialVersions: { same: '1', other: '1', gone: '1' } }));
-    expect(said(subscription.next())).toEqual({ resources: ['other@2', 'new@1'], removed: ['gone'] });
+    expect(said(subscription.next())).toEqual({ resources: ['other@2', 'new@1'], removed: [] });
+    expect(said(subscription.next())).toEqual({ resources: [], removed: ['gone'] });
     expect(subscription.ackedVersion('same')).toBe('1');
   });
 
@@ -166,6 +167,47 @@ describe('a subscription', () => {
     table.put(resource('a', '3'));
     subscription.changed(['a']);
     expect(said(subscription.next())).toEqual({ resources: ['a@3'], removed: [] });
+  });
+
+  it('tells a wildcard client that unsubscribed a name when that name is gone', () => {
+    const { table, subscription } = setUp();
+    table.put(resource('a', '1'));
+    subscription.receive(ask());
+    subscription.next();
+    subscription.receive(ask({ unsubscribe: ['a'] }));
+    table.remove('a');
+    subscription.changed(['a']);
+    expect(said(subscription.next())).toEqual({ resources: [], removed: ['a'] });
+    expect(subscription.next()).toBeUndefined();
+  });
+
+  it('knows after a rejection what a client holds from an earlier stream', () => {
+    const { table, subscription } = setUp();
+    table.put(resource('a', 'bad'));
+    subscription.receive(ask({ initialVersions: { a: '1' } }));
+    subscription.receive(ask({ nonce: subscription.next()?.nonce ?? '', error: 'no' }));
+    table.put(resource('a', '1'));
+    subscription.changed(['a']);
+    expect(subscription.next()).toBeUndefined();
+    table.put(resource('a', 'bad'));
+    subscription.changed(['a']);
+    expect(subscription.next()).toBeUndefined();
+  });
+
+  it('takes a name away though another resource is rejected at the same time', () => {
+    const { table, subscription } = setUp();
+    table.put(resource('a', '1'));
+    table.put(resource('b', '1'));
+    subscription.receive(ask());
+    subscription.receive(ask({ nonce: subscription.next()?.nonce ?? '' }));
+    table.put(resource('a', 'bad'));
+    table.remove('b');
+    subscription.changed(['a', 'b']);
+    const bad = subscription.next();
+    expect(said(bad)).toEqual({ resources: ['a@bad'], removed: [] });
+    subscription.receive(ask({ nonce: bad?.nonce ?? '', error: 'no' }));
+    expect(said(subscription.next())).toEqual({ resources: ['a@1'], removed: [] });
+    expect(said(subscription.next())).toEqual({ resources: [], removed: ['b'] });
   });
 
   it('does not send for ever to a client that rejects everything', () => {

@@ -1,5 +1,5 @@
 import type { Shard } from '#domain/routing/types.ts';
-import type { JsonObject } from './json.ts';
+import type { JsonObject } from '../json.ts';
 
 /** The endpoints of a shard. One without any is an answer too: Envoy must never wait for the endpoints of a cluster. */
 export const loadAssignment = (cluster: string, shard: Pick<Shard, 'endpoints'>): JsonObject => ({

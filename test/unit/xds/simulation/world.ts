@@ -1,0 +1,71 @@
+import { clusterName } from '#domain/ids.ts';
+import type { Shard, ShardDirectory } from '#domain/routing/types.ts';
+import { ControlPlane } from '../../../../xds/control-plane.ts';
+import { encodeResource, stampPrefix } from '../../../../xds/snapshot/resource.ts';
+
+/** Time as the test wants it. */
+export class Clock {
+  nowMs = 0;
+  #tasks: { readonly atMs: number; readonly task: () => void }[] = [];
+
+  readonly schedule = (delayMs: number, task: () => void): void => {
+    this.#tasks.push({ atMs: this.nowMs + delayMs, task });
+  };
+
+  advance(byMs: number): void {
+    const untilMs = this.nowMs + byMs;
+    for (;;) {
+      const next = this.#tasks.filter(({ atMs }) => atMs <= untilMs).toSorted((a, b) => a.atMs - b.atMs)[0];
+      if (next === undefined) break;
+      this.#tasks = this.#tasks.filter((task) => task !== next);
+      this.nowMs = Math.max(this.nowMs, next.atMs);
+      next.task();
+    }
+    this.nowMs = untilMs;
+  }
+}
+
+/** A control plane whose resources are readable texts instead of Envoy's messages. */
+export function newPlane(clock: Clock) {
+  const events: { readonly node: string | undefined; readonly kind: string; readonly names?: readonly string[] }[] = [];
+  const plane = new ControlPlane({
+    routeName: 'gateway',
+    translateCluster: (kind, shard, { protocol }) => ({
+      name: clusterName(kind, shard),
+      json: { cluster: clusterName(kind, shard), protocol },
+    }),
+    translateEndpoints: (kind, shard, { endpoints }) => ({
+      name: clusterName(kind, shard),
+      json: { endpoints: endpoints.map(({ port }) => port) },
+    }),
+    encode: (type, { name, json }) => encodeResource({ type, name, message: Buffer.from(JSON.stringify(json)) }),
+    encodeRoutes: (stamp) =>
+      encodeResource({
+        type: 'route',
+        name: 'gateway',
+        message: Buffer.from(JSON.stringify({ stamp })),
+        versionPrefix: stampPrefix(stamp),
+      }),
+    listeners: [{ name: 'edge-plain', json: { listener: 'edge-plain' } }],
+    nowMs: () => clock.nowMs,
+    schedule: clock.schedule,
+    onEnvoysChanged: () => undefined,
+    onEvent: ({ node }, event) =>
+      events.push({ node, kind: event.kind, ...(event.kind === 'rejected' ? { names: event.names } : {}) }),
+  });
+  return { plane, events };
+}
+
+const NONE: ShardDirectory = new Map();
+
+/** A revision with these aggregate shards: name and port of the one endpoint. */
+export const revisionOf = (revision: number, shards: Readonly<Record<string, number>>) => ({
+  revision,
+  shards: {
+    aggregate: new Map(Object.entries(shards).map(([name, port]) => [name, shardAt(port)])),
+    projection: NONE,
+    runner: NONE,
+  },
+});
+
+const shardAt = (port: number): Shard => ({ endpoints: [{ address: '10.0.0.1', port, weight: 1 }], protocol: 'h2' });
