@@ -31,8 +31,9 @@ export function findCommand(commands: readonly Command[], words: readonly string
 export function parseCommandLine(command: Command, rest: readonly string[]): ParsedArgs {
   const { values, positionals } = parseStrictly(command, rest);
   const count = command.args.length;
-  if (!values.has('help') && positionals.length < count) {
-    throw new UsageError(`${command.args.slice(positionals.length).join(' ')} is missing`, command.name);
+  const needed = command.args.filter((name) => !name.startsWith('['));
+  if (!values.has('help') && positionals.length < needed.length) {
+    throw new UsageError(`${needed.slice(positionals.length).join(' ')} is missing`, command.name);
   }
   const missing = Object.keys(command.options).find((name) => command.options[name]?.required && !values.get(name));
   if (!values.has('help') && missing !== undefined) throw new UsageError(`--${missing} is missing`, command.name);

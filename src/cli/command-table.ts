@@ -2,9 +2,13 @@ import type { Command } from './command.ts';
 import { adminBootstrap } from './commands/admin-bootstrap.ts';
 import { assignmentsCreate, assignmentsDelete, assignmentsList } from './commands/assignments.ts';
 import { login, logout, whoami } from './commands/login.ts';
+import { routingDiff } from './commands/routing-diff.ts';
+import { routingExplain } from './commands/routing-explain.ts';
 import { routingMove, routingPush, routingRollback } from './commands/routing-publish.ts';
 import { routingList, routingShow } from './commands/routing-show.ts';
-import { routingExplain, routingStatus } from './commands/routing-tenants.ts';
+import { routingStatus } from './commands/routing-status.ts';
+import { routingSwap } from './commands/routing-swap.ts';
+import { routingWatch } from './commands/routing-watch.ts';
 import { status, version } from './commands/status.ts';
 import { usersList } from './commands/users.ts';
 
@@ -21,10 +25,13 @@ export const COMMANDS: readonly Command[] = [
   routingPush,
   routingShow,
   routingList,
+  routingDiff,
   routingMove,
   routingRollback,
   routingExplain,
   routingStatus,
+  routingSwap,
+  routingWatch,
   status,
   version,
 ];

@@ -17,14 +17,15 @@ export interface Command {
   /** The words that call it: `routing push`. */
   readonly name: string;
   readonly summary: string;
-  /** Names of the positional arguments, all required. */
+  /** Names of the positional arguments; those in brackets, which are last, may be left out. */
   readonly args: readonly string[];
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** What the summary leaves out, in whole sentences. */
   readonly details?: string;
   /** One call that works as printed, without the leading `gatewayctl`. */
   readonly example: string;
-  run(context: CommandContext): Promise<CommandResult>;
+  /** Undefined when it has printed everything itself, as it went on. */
+  run(context: CommandContext): Promise<CommandResult | undefined>;
 }
 
 /** What a command has to say: `json` for `--json`, `text` for people; `exitCode` where success is not the point. */
@@ -53,6 +54,8 @@ export interface CommandContext {
   readonly tokens: TokenStore;
   discover(): Promise<Discovery>;
   gateway(): Promise<Gateway>;
+  /** Ctrl-C, for a command that ends by it: from this call on it aborts the signal instead of the process. */
+  interrupted(): AbortSignal;
 }
 
 /** Options that every command takes. */

@@ -48,6 +48,11 @@ async function contextFor(parsed: ParsedArgs, terminal: Terminal): Promise<Comma
         fetch,
       });
     },
+    interrupted: () => {
+      const ending = new AbortController();
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ending.abort());
+      return ending.signal;
+    },
   };
 }
 

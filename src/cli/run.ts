@@ -50,6 +50,7 @@ async function runCommand(words: readonly string[], asJson: boolean, surrounding
     return EXIT.done;
   }
   const result = await command.run(await surroundings.contextFor(parsed));
+  if (result === undefined) return EXIT.done;
   terminal.out(asJson ? `${JSON.stringify(result.json ?? null)}\n` : result.text(terminal.paint));
   return result.exitCode ?? EXIT.done;
 }

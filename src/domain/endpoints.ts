@@ -24,8 +24,11 @@ export interface EndpointRow {
   readonly tenant: 'required' | 'optional' | 'ignored';
   readonly bodyMaxBytes: number;
   readonly timeoutMs: number;
-  /** Which retries are safe (design section 5.6): never after processing began, or any time for a repeated command id. */
-  readonly retry: 'connect' | 'command';
+  /**
+   * Which retries are safe (design section 5.6): `connect` while nothing was processed, `read` also when a connection
+   * broke (nothing is written), `command` also at any time when there is a command id.
+   */
+  readonly retry: 'connect' | 'command' | 'read';
   /** Path of the native gRPC method when `path` is its JSON binding (both are one endpoint). */
   readonly grpcPath?: string;
 }
@@ -95,7 +98,7 @@ export const ENDPOINTS: readonly EndpointRow[] = [
     tenant: 'required',
     bodyMaxBytes: LIMITS.requestBodyMaxBytes,
     timeoutMs: LIMITS.upstreamTimeoutMs,
-    retry: 'connect',
+    retry: 'read',
   },
   ...(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const).map(
     (method): EndpointRow => ({

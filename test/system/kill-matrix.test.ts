@@ -138,6 +138,7 @@ describe('an Envoy that runs on', () => {
     {
       using _ = await frozen('nats');
       const before = await configurationChanges();
+      expect(before).toMatch(/cluster_added: [1-9][\s\S]*config_reload: [1-9]/);
       const restarting = killAndRestart('xds');
       await expectQueriesServed();
       await restarting;
@@ -177,6 +178,21 @@ describe('an Envoy that starts anew', () => {
       expect(await conditionOfXds('source')).toMatch(/^disk, revision /);
       await expectQueriesServed();
     }
+    await expectMovesWork();
+  });
+});
+
+describe('what no disk helps against', () => {
+  it('is an authz service that starts while NATS is away: it lets nobody in, and decides when NATS is back', async () => {
+    {
+      using _ = await frozen('nats');
+      await killAndRestart('authz');
+      for (let index = 0; index < 10; index += 1) {
+        const refused = await query();
+        expect([refused.status, refused.body['code']]).toEqual([503, 'routing_unavailable']);
+      }
+    }
+    await untilServedBy('s2');
     await expectMovesWork();
   });
 });

@@ -23,6 +23,8 @@ const HAS_COMMAND_ID = '\\["[^"]+"\\]';
 
 /** Nothing was processed yet: always safe to repeat. */
 const NOTHING_PROCESSED = 'connect-failure,refused-stream';
+/** Perhaps read, and nothing written. */
+const NOTHING_WRITTEN = `${NOTHING_PROCESSED},reset`;
 /** Perhaps processed: repeated only where the node knows the command by its id. */
 const PERHAPS_PROCESSED = `${NOTHING_PROCESSED},reset,unavailable,gateway-error`;
 
@@ -53,13 +55,16 @@ function aggregateRoutes(rows: readonly EndpointRow[]): JsonObject[] {
 }
 
 function shardRoute(rows: readonly EndpointRow[], kind: ServiceKind): JsonObject {
-  const paths = rows.filter((row) => row.target === kind).map((row) => row.path);
+  const own = rows.filter((row) => row.target === kind);
+  const paths = own.map((row) => row.path);
+  const onlyReads = own.every((row) => row.retry === 'read');
   return {
     name: kind,
     match: { ...pathMatch(paths), headers: [hasKind(kind)] },
     route: {
       ...toShard(),
       timeout: seconds(LIMITS.upstreamTimeoutMs),
+      ...(onlyReads ? { retry_policy: retryPolicy(NOTHING_WRITTEN) } : {}),
     },
   };
 }

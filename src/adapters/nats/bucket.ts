@@ -26,8 +26,12 @@ const REQUIRED = {
   retention: 'limits',
 } as const;
 
-/** Deleted keys leave a marker for this long, so that a watcher that was away learns of the deletion. */
-const DELETE_MARKER_TTL_NS = 3_600_000_000_000;
+/**
+ * Deleted keys leave a marker for this long, so that a watcher that was away learns of the deletion. Of ROUTING only
+ * `head` is watched, which is never deleted, and every move leaves garbage behind.
+ */
+const DELETE_MARKER_TTL_SECONDS = 3_600;
+const ROUTING_DELETE_MARKER_TTL_SECONDS = 10;
 
 /**
  * Creates the bucket when it does not exist and refuses one whose settings are weaker than required.
@@ -45,7 +49,8 @@ export async function ensureBucket(link: NatsLink, settings: BucketSettings): Pr
     name: stream,
     subjects: [`${subjectPrefix(settings.bucket)}>`],
     num_replicas: settings.replicas,
-    subject_delete_marker_ttl: DELETE_MARKER_TTL_NS,
+    subject_delete_marker_ttl:
+      1e9 * (settings.bucket === 'ROUTING' ? ROUTING_DELETE_MARKER_TTL_SECONDS : DELETE_MARKER_TTL_SECONDS),
     duplicate_window: 120_000_000_000,
     max_msgs: -1,
     max_bytes: -1,

@@ -19,6 +19,11 @@ export interface FeedOptions {
   readonly start: 'all' | { readonly after: number };
   /** Deliver keys and revisions without values. */
   readonly headersOnly?: boolean;
+  /**
+   * The server had nothing to deliver for a heartbeat's time. Ends a load whose last message was replaced while it was
+   * on its way: then no message ever says that none is pending.
+   */
+  readonly onIdle?: () => void;
   /** Must not throw: an exception in a subscription callback ends the read loop of the whole connection. */
   readonly onEntry: (entry: Entry) => void;
 }
@@ -40,6 +45,7 @@ export class Feed {
   readonly #subscription: Subscription;
   readonly #timer: NodeJS.Timeout;
   readonly #onEntry: (entry: Entry) => void;
+  readonly #onIdle: () => void;
   readonly #end: (reason: string) => void;
   #delivered = 0;
   #open = true;
@@ -50,6 +56,7 @@ export class Feed {
     this.#consumer = consumer;
     this.#subscription = subscription;
     this.#onEntry = options.onEntry;
+    this.#onIdle = options.onIdle ?? (() => undefined);
     this.initialCount = initialCount;
     const { promise, resolve } = Promise.withResolvers<string>();
     this.ended = promise;
@@ -125,6 +132,7 @@ export class Feed {
     const stalled = message.headers?.get('Nats-Consumer-Stalled') ?? '';
     if (stalled !== '') this.#link.nc.publish(stalled);
     if (Number(message.headers?.get('Nats-Last-Consumer') ?? 0) > this.#delivered) this.close('tail lost');
+    else this.#onIdle();
   }
 }
 

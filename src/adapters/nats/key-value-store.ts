@@ -65,6 +65,7 @@ export class NatsKeyValueStore implements KeyValueStore {
       filters: [`${prefix}>`],
       start: 'all',
       headersOnly: true,
+      onIdle: resolve,
       onEntry: ({ key, revision, value, pending }) => {
         if (value !== undefined) found.push({ key, revision });
         if (pending === 0) resolve();

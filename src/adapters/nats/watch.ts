@@ -101,6 +101,11 @@ export class NatsWatch implements Watch {
       filters: this.#options.filters,
       start: resume ? { after: this.#applied } : 'all',
       onEntry: (entry) => this.#receive(entry, lastSequence),
+      onIdle: () => {
+        if (this.#synced) return;
+        this.#flush();
+        this.#finishLoad(lastSequence);
+      },
     });
     this.#feed = feed;
     if (this.#stopped) feed.close('disposed');

@@ -1,19 +1,23 @@
 import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';
 import { SERVICE_KINDS } from '#domain/ids.ts';
-import { recordOf, shown } from '../answer.ts';
+import { numberOf, recordOf, shown } from '../answer.ts';
 import { parseCount } from '../args.ts';
-import type { Command, CommandResult } from '../command.ts';
+import type { Command, CommandResult, ParsedArgs } from '../command.ts';
 import { UsageError } from '../failures.ts';
 import type { Terminal } from '../terminal.ts';
+import { diffText } from './routing-diff.ts';
 
-const NOTE_OPTION = { note: { value: 'TEXT', help: 'why, kept with the revision' } };
+const OPTIONS = {
+  note: { value: 'TEXT', help: 'why, kept with the revision' },
+  'dry-run': { help: 'check it and show what would change and for whom, but publish nothing' },
+};
 
 export const routingPush: Command = {
   name: 'routing push',
   summary: 'publish a routing document as the next revision',
   args: ['FILE'],
-  options: NOTE_OPTION,
+  options: OPTIONS,
   details:
     'FILE is JSON or YAML; - reads standard input. The whole document is checked first: with one mistake nothing\n' +
     'changes, and every mistake is listed with its place.',
@@ -21,7 +25,7 @@ export const routingPush: Command = {
   run: async ({ parsed, terminal, gateway }) => {
     const document = await readDocument(parsed.args[0] ?? '', terminal);
     const api = await gateway();
-    const query = { note: parsed.text('note') };
+    const query = { note: parsed.text('note'), ...dryRunQuery(parsed) };
     return published(await api.call({ endpoint: 'routing.revisions.push', query, body: document }));
   },
 };
@@ -32,7 +36,7 @@ export const routingMove: Command = {
   args: ['TENANT'],
   options: {
     ...Object.fromEntries(SERVICE_KINDS.map((kind) => [kind, { value: 'SHARD', help: `its shard of kind ${kind}` }])),
-    ...NOTE_OPTION,
+    ...OPTIONS,
   },
   details: 'Kinds that are not named stay where they are.',
   example: 'routing move acme --projection s2',
@@ -52,6 +56,7 @@ export const routingMove: Command = {
     return published(
       await api.call({
         endpoint: 'routing.revisions.push',
+        query: dryRunQuery(parsed),
         body: {
           changes: [{ tenant: parsed.args[0] ?? '', ...Object.fromEntries(targets) }],
           ...(note === undefined ? {} : { note }),
@@ -65,7 +70,7 @@ export const routingRollback: Command = {
   name: 'routing rollback',
   summary: 'publish the content of an earlier revision as a new one',
   args: ['REVISION'],
-  options: NOTE_OPTION,
+  options: OPTIONS,
   details:
     'Nothing is taken back: the new revision has a higher number, and so have the epochs of the tenants it moves.',
   example: 'routing rollback 41 --note "s2 is slow"',
@@ -74,12 +79,29 @@ export const routingRollback: Command = {
     const note = parsed.text('note');
     const api = await gateway();
     const body = { revision, ...(note === undefined ? {} : { note }) };
-    return published(await api.call({ endpoint: 'routing.rollback', body }));
+    return published(await api.call({ endpoint: 'routing.rollback', query: dryRunQuery(parsed), body }));
   },
 };
 
+/** The most that one answer of the API tells. */
+const dryRunQuery = (parsed: ParsedArgs): Readonly<Record<string, string>> =>
+  parsed.flag('dry-run') ? { dry_run: 'true', limit: '500' } : {};
+
+/** What would change, and the tenants whose requests would go elsewhere. */
+function tried(answer: unknown): CommandResult {
+  const onChanged = numberOf(answer, 'tenants_on_changed_shards') ?? 0;
+  return {
+    json: answer,
+    text: (paint) =>
+      `${paint.strong('dry run')}, nothing is published; on top of revision ${shown(answer, 'revision')} it would be:\n` +
+      diffText(answer, paint) +
+      (onChanged === 0 ? '' : `${onChanged} tenants stay on shards that change\n`),
+  };
+}
+
 /** The answer to any publication. `changed: false` means the current revision had this content already. */
 function published(answer: unknown): CommandResult {
+  if (recordOf({ answer }, 'answer')['dry_run'] === true) return tried(answer);
   const kinds = recordOf(answer, 'kind_revisions');
   const list = SERVICE_KINDS.map((kind) => `${kind} ${shown(kinds, kind)}`).join(', ');
   const same = recordOf({ answer }, 'answer')['changed'] === false;

@@ -200,8 +200,8 @@ describe('an Envoy that is running', () => {
     const failed = (of: typeof answers) => of.filter(({ status }) => status !== 200).length;
     expect(after.length).toBeGreaterThanOrEqual(500);
     expect(failed(after)).toBe(0);
-    // What was on the killed process itself is lost where the route repeats nothing that may have been processed.
-    expect(failed(before)).toBeLessThanOrEqual(2 * WORKERS_COUNT);
+    // What was on the killed process itself is asked again: a query writes nothing.
+    expect(failed(before)).toBe(0);
     expect(after.slice(-50).every(({ servedBy }) => servedBy === 'projection/survivor')).toBe(true);
   });
 });

@@ -107,6 +107,8 @@ async function everything(): Promise<ReadonlyMap<string, string>> {
       all.set(`${type} ${name}`, `${version} ${Buffer.from(content).toString('hex')}`);
     }
   }
+  // A round trip, so that the last acknowledgement has arrived.
+  expect(await client.isQuiet()).toBe(true);
   return all;
 }
 
@@ -211,6 +213,31 @@ describe('the xDS server without NATS', () => {
     await untilKept(2);
     expect(await readFile(stateFile)).toEqual(good);
     expect((await ready()).conditions['last_known_good']).toMatchObject({ ok: true, detail: 'revision 2' });
+  });
+
+  it('does not use a stream whose settings are too weak, says why, and serves from the disk until that is mended', async () => {
+    await kill();
+    await using link = await nats.connect('operator');
+    const config = { name: 'KV_ROUTING', subjects: ['$KV.ROUTING.>'], storage: 'file' };
+    await link.nc.request('$JS.API.STREAM.DELETE.KV_ROUTING');
+    await link.nc.request('$JS.API.STREAM.CREATE.KV_ROUTING', JSON.stringify(config));
+    await start();
+    await until(async () => (await ready()).conditions['routing_head']?.detail?.includes('is required'), {
+      deadlineMs: 10_000,
+      what: 'the weak setting to be named',
+    });
+    expect((await ready()).conditions['source']?.detail).toBe('disk, revision 2');
+    expect((await everything()).get('route gateway')).toMatch(/^2-/);
+    await link.nc.request('$JS.API.STREAM.DELETE.KV_ROUTING');
+    // The storage begins anew, so its numbers do too: what is served stays until they are above it.
+    for (const shards of [['s1'], ['s2'], ['s1', 's2', 's3', 's4']]) {
+      await until(() => publish(shards), { deadlineMs: 10_000, what: 'a revision to be published' });
+    }
+    await until(async () => (await ready()).conditions['source']?.detail === 'storage, revision 3', {
+      deadlineMs: 20_000,
+      what: 'the first newer revision to be served',
+    });
+    expect((await ready()).conditions['routing_head']).toEqual({ name: 'routing_head', ok: true });
   });
 });
 

@@ -14,6 +14,15 @@ interface Life {
   readonly seen: Set<number>;
 }
 
+/** Whether a process once held a revision, or why not. */
+export type HeldHistory = 'held' | 'before its start' | 'skipped' | 'not yet';
+
+function historyOf({ seen, keeper }: Life, stamp: number): HeldHistory {
+  if (seen.has(stamp)) return 'held';
+  if (stamp > keeper.newestRevision()) return 'not yet';
+  return stamp < Math.min(...seen) ? 'before its start' : 'skipped';
+}
+
 /** An authz replica as the stamp discipline knows it: the real snapshot keeper, fed by the modelled store. */
 export class AuthzReplica {
   readonly name: string;
@@ -83,12 +92,11 @@ export class AuthzReplica {
 
   /**
    * Answers by the revision of a stamp, as soon as it is there or the wait is over; undefined when the process is not.
-   * `wasSeen`: this process once held that revision.
    */
-  decide(stamp: number, answer: (routing: StampedRouting | undefined, wasSeen: boolean) => void): void {
+  decide(stamp: number, answer: (routing: StampedRouting | undefined, history: HeldHistory) => void): void {
     const life = this.#life;
     if (life === undefined) {
-      answer(undefined, false);
+      answer(undefined, 'before its start');
       return;
     }
     let isOpen = true;
@@ -96,8 +104,7 @@ export class AuthzReplica {
       const routing = life.keeper.at(stamp);
       if (!isOpen || (routing.state === 'ahead' && !isLast)) return;
       isOpen = false;
-      if (life === this.#life) answer(routing, life.seen.has(stamp));
-      else answer(undefined, false);
+      answer(life === this.#life ? routing : undefined, historyOf(life, stamp));
     };
     tell(false);
     if (!isOpen) return;

@@ -41,6 +41,9 @@ export class EnvoyState {
   /** What the protocol keeps: names wanted, versions held. */
   readonly subscriptions: Subscriptions;
   readonly #replaced: { readonly stamp: number; readonly untilMs: number }[] = [];
+  /** Which attempt to warm a cluster the fetch timeout is of. */
+  readonly #attemptOf = new Map<string, number>();
+  #attempts = 0;
   #stamp = NO_STAMP;
   #hasListener = false;
   #secret = '';
@@ -104,7 +107,7 @@ export class EnvoyState {
     if (type === 'endpoint') {
       for (const { name, version } of applied) this.#putEndpoints(name, version);
       for (const { name } of bad) this.#refuseEndpoints(name);
-      for (const name of removed) if (this.subscriptions.wants('endpoint', name)) this.#activate(name, '');
+      for (const name of removed) this.#loseEndpoints(name);
     }
     if (type === 'listener' && applied.length > 0) {
       this.#hasListener = true;
@@ -134,7 +137,12 @@ export class EnvoyState {
     this.warming.set(name, version);
     if (isByEds(version)) {
       this.subscriptions.want('endpoint', name);
-      this.#world.scheduler.after(FETCH_TIMEOUT_MS, () => this.#timeOut(name, version));
+      this.#attempts += 1;
+      const attempt = this.#attempts;
+      this.#attemptOf.set(name, attempt);
+      this.#world.scheduler.after(FETCH_TIMEOUT_MS, () => {
+        if (this.warming.has(name) && this.#attemptOf.get(name) === attempt) this.#timeOut(name);
+      });
       return;
     }
     this.subscriptions.drop('endpoint', name);
@@ -143,8 +151,7 @@ export class EnvoyState {
     });
   }
 
-  #timeOut(name: string, version: string): void {
-    if (this.warming.get(name) !== version) return;
+  #timeOut(name: string): void {
     this.#world.trace(() => `${this.#name} waited in vain for the endpoints of ${name}`);
     this.#activate(name, this.active.get(name)?.endpoints ?? '');
     this.timeouts += 1;
@@ -171,7 +178,18 @@ export class EnvoyState {
     else if (active !== undefined && active.endpoints !== undefined) this.active.set(name, { ...active, endpoints: version });
   }
 
-  /** A cluster that warms is done with it, without endpoints. */
+  /**
+   * A cluster that warms is done with it, without endpoints. Where it was made of names before and is so again, an Envoy
+   * that comes back with the version between has to be told one of both first; nothing is to be had from it meanwhile.
+   */
+  #loseEndpoints(name: string): void {
+    if (!this.subscriptions.wants('endpoint', name) || !this.warming.has(name)) return;
+    const active = this.active.get(name);
+    if (active !== undefined && active.endpoints === undefined) this.culprits.add(name);
+    this.#activate(name, '');
+  }
+
+  /** The same. */
   #refuseEndpoints(name: string): void {
     if (!this.subscriptions.wants('endpoint', name)) return;
     this.culprits.add(name);

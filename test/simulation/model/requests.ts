@@ -10,7 +10,8 @@ export type Outcome =
   | 'no authz'
   | 'stamp not reached'
   | 'too late'
-  | 'substituted and lost'
+  | 'lost by a restarted authz'
+  | 'lost by a skipped revision'
   | 'refused by the shard';
 
 /** Requests through the Envoys: routed by the stamp of their beginning, decided at it, sent where the decision says. */
@@ -40,11 +41,11 @@ export class Requests {
       return;
     }
     scheduler.after(this.#world.delayMs(), () =>
-      authz.decide(stamp, (routing, wasSeen) => {
+      authz.decide(stamp, (routing, history) => {
         if (routing === undefined) return this.#count('no authz');
         if (routing.state !== 'held') return this.#count('stamp not reached');
         this.#world.check(
-          !routing.substituted || !wasSeen,
+          !routing.substituted || history !== 'held',
           () => `${authz.name} dropped revision ${stamp}, and ${envoy.name} routes by it`,
         );
         const cluster = routing.placement(tenant, kind)?.cluster;
@@ -59,7 +60,7 @@ export class Requests {
             routing.substituted,
             () => `a request through ${envoy.name} at ${stamp} fails: ${cluster} is not there or not warm`,
           );
-          this.#count('substituted and lost');
+          this.#count(history === 'skipped' ? 'lost by a skipped revision' : 'lost by a restarted authz');
         });
       }),
     );

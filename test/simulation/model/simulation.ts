@@ -9,6 +9,8 @@ import { XdsReplica } from './xds-replica.ts';
 
 /** After the last operation: longer than every lag, lease, grace and back-off that may still run. */
 const QUIET_MS = 60_000;
+/** At the end of it nothing is said any more: whoever repeats itself then would do so for ever. */
+const REST_MS = 15_000;
 
 export interface Run {
   readonly outcomes: ReadonlyMap<Outcome, number>;
@@ -65,6 +67,8 @@ function play({ world, xds, authz, envoys }: Actors, requests: Requests): void {
 /** When nothing happens any more, everybody has the newest revision and exactly its clusters. */
 function checkConvergence({ world, xds, authz, envoys }: Actors): void {
   const { newest, newestNumber } = world.history;
+  const isAtRest = world.saidAtMs < world.nowMs - REST_MS;
+  world.check(isAtRest, () => `something is still said ${world.nowMs - world.saidAtMs} ms before the end`);
   for (const replica of [...xds, ...authz]) world.check(replica.isUp, () => `${replica.name} is still down`);
   for (const { name, state, stream } of envoys) {
     world.check(stream !== undefined, () => `${name} has no stream at the end`);

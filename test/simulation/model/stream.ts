@@ -62,6 +62,7 @@ export class Stream {
   /** Nonce of the last response that took a cluster away: an older acknowledgement says nothing of a new one. */
   readonly #removedBy = new Map<string, number>();
   #isServed = true;
+  #said = 0;
   #unread = 0;
   #isFull = false;
   #lastTurn = -1;
@@ -123,6 +124,8 @@ export class Stream {
 
   #refuse(reason: string): void {
     this.#world.trace(() => `${this.#replica} refuses ${this.#client.name}: ${reason}`);
+    // Whatever it said before it noticed is of an older state than the client has.
+    this.#world.check(this.#said === 0, () => `${this.#replica} refuses ${this.#client.name} after it told it something`);
     this.#endAtServer();
     this.cutByServer();
   }
@@ -145,7 +148,7 @@ export class Stream {
     const watch = this.#types[type];
     if (!watch.hasBegun) {
       watch.hasBegun = true;
-      watch.isWildcard = request.subscribe.length === 0;
+      watch.isWildcard = type === 'cluster' || type === 'listener';
       for (const [name, version] of Object.entries(request.initialVersions)) {
         if (type === 'endpoint' || (type === 'cluster' && !isByEds(version))) this.#warm.add(name);
       }
@@ -174,6 +177,8 @@ export class Stream {
     this.#watchOrder(response);
     this.#watchResponse(response);
     if (response.type === 'route') this.#watchStamp(response);
+    this.#said += 1;
+    this.#world.saidAtMs = this.#world.nowMs;
     this.#unread += 1;
     this.#isFull = this.#unread >= BUFFERED_MAX_COUNT || this.#client.readsAtMs() > this.#world.nowMs;
     this.#toClient.send(response, this.#client.readsAtMs());
@@ -195,7 +200,10 @@ export class Stream {
     const { type, nonce, resources, removed } = response;
     const watch = this.#types[type];
     const to = `${this.#replica} -> ${this.#client.name}`;
-    for (const name of [...resources.map((each) => each.name), ...removed]) {
+    const names = new Set([...resources.map(({ name }) => name), ...removed]);
+    const isEachOnce = names.size === resources.length + removed.length;
+    this.#world.check(isEachOnce, () => `${to}: ${type} names something twice`);
+    for (const name of names) {
       const isWanted = watch.isWildcard || watch.names.has(name);
       this.#world.check(watch.hasBegun && isWanted, () => `${to}: ${type} ${name} is not subscribed`);
     }

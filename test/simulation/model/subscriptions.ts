@@ -111,6 +111,8 @@ export class Subscriptions {
     state.added.clear();
     state.removed.clear();
     if (!state.hasAsked) {
+      // Who wants nothing asks for nothing: a first request without names would ask for everything.
+      if (state.names.size === 0 && !WILDCARDS.has(type)) return [];
       state.hasAsked = true;
       return [{ subscribe: [...state.names], initialVersions: Object.fromEntries(state.versions) }];
     }

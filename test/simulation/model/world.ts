@@ -10,7 +10,7 @@ export class InvariantBroken extends Error {
   }
 }
 
-const TRACE_LINES_MAX_COUNT = 2_000;
+const TRACE_LINES_MAX_COUNT = 20_000;
 
 /** What every modelled process shares: time, chance, the published revisions, the network and the trace. */
 export class World {
@@ -19,6 +19,8 @@ export class World {
   readonly history = new History();
   /** The last things that happened; kept only in a run that replays a failure. */
   readonly traced: string[] = [];
+  /** When a server said something last. */
+  saidAtMs = 0;
   readonly #isTracing: boolean;
   #burstUntilMs = 0;
   #burstMs = 0;

@@ -100,6 +100,10 @@ export interface RunOptions {
   readonly bootstrapToken?: string;
   readonly nowMs?: () => number;
   readonly colour?: boolean;
+  /** Ctrl-C of a command that waits for it. */
+  readonly interrupted?: AbortSignal;
+  /** Told of each piece of output when it is printed. */
+  readonly onOutput?: (text: string) => void;
 }
 
 /** Runs one call of gatewayctl in this process against the stand-in and returns what it printed. */
@@ -111,6 +115,7 @@ export async function runCli(words: readonly string[], options: RunOptions = {})
     interactive: false,
     out: (text) => {
       printed.out += text;
+      options.onOutput?.(text);
     },
     err: (text) => {
       printed.err += text;
@@ -133,6 +138,7 @@ export async function runCli(words: readonly string[], options: RunOptions = {})
         ...(options.bootstrapToken === undefined ? {} : { bootstrapToken: options.bootstrapToken }),
       }),
       gateway: async () => gatewayFor(options, tokens),
+      interrupted: () => options.interrupted ?? AbortSignal.abort(),
     }),
   });
   return { code, ...printed };

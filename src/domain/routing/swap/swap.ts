@@ -7,7 +7,10 @@ export interface Swap extends Omit<RevisionNote, 'at'> {
   readonly publishedAtMs: number;
   /** Whether every Envoy that is connected now routes by this revision or a newer one; false while there is none. */
   readonly complete: boolean;
-  /** When the last of them acknowledged; absent while not complete, and where one acknowledged unseen. */
+  /**
+   * When the last of them acknowledged; absent while not complete, and where one acknowledged unseen. Envoys that came
+   * later and never were without it do not count.
+   */
   readonly completedAtMs?: number;
   readonly envoys: readonly EnvoySwap[];
   readonly xds: readonly XdsSwap[];
@@ -46,7 +49,7 @@ export interface AuthzSwap {
 export interface SwapInputs {
   readonly summary: RevisionNote & { readonly revision: number };
   /** The Envoys connected now and the newest stamp that each acknowledged. */
-  readonly envoys: readonly { readonly node: string; readonly acked: number }[];
+  readonly envoys: readonly { readonly node: string; readonly acked: number; readonly connectedAt: string }[];
   readonly xds: readonly { readonly replica: string; readonly facts: XdsSwapFacts }[];
   readonly authz: readonly { readonly replica: string; readonly facts: AuthzSwapFacts }[];
 }
@@ -62,7 +65,8 @@ export function assembleSwap(inputs: SwapInputs): Swap {
   const live = envoys.filter((envoy) => envoy.live);
   const complete = live.length > 0 && live.every((envoy) => envoy.serving);
   const ackedAtMs = live.map((envoy) => envoy.ackedAtMs).filter((atMs) => atMs !== undefined);
-  const isTimed = complete && ackedAtMs.length === live.length;
+  const unseen = live.filter((envoy) => envoy.ackedAtMs === undefined).map(({ node }) => node);
+  const isTimed = complete && ackedAtMs.length > 0 && unseen.every((node) => joinedLater(inputs, node, publishedAtMs));
   const authz = inputs.authz.map(({ replica, facts }) => authzSwap(replica, facts, publishedAtMs)).sort(byReplica);
   return {
     ...{ revision, publishedAtMs, by, note, complete },
@@ -97,6 +101,10 @@ function envoySwaps({ summary, envoys, xds }: SwapInputs, publishedAtMs: number)
   }
   return [...nodes.values()].sort((left, right) => (left.node < right.node ? -1 : 1));
 }
+
+/** Whether an Envoy came only when the revision was published already: it was never to be waited for. */
+const joinedLater = ({ envoys }: SwapInputs, node: string, publishedAtMs: number): boolean =>
+  envoys.every((envoy) => envoy.node !== node || Date.parse(envoy.connectedAt) > publishedAtMs);
 
 const xdsSwap = (replica: string, facts: XdsSwapFacts, publishedAtMs: number): XdsSwap => ({
   replica,

@@ -12,6 +12,7 @@ const AT = '2026-03-01T12:00:00.000Z';
 const T0 = Date.parse(AT);
 const summary = { revision: 7, at: AT, by: 'ann', note: 'why' };
 const nothing: SwapInputs = { summary, envoys: [], xds: [], authz: [] };
+const live = (node: string, acked: number, connectedAt = '2026-03-01T11:00:00.000Z') => ({ node, acked, connectedAt });
 const ack = (node: string, atMs: number, revision = 7) => ({ node, acked: { revision, atMs }, rejected: [] });
 const xds = (replica: string, envoys: XdsSwapFacts['envoys'], sinceMs = 0) => ({
   replica,
@@ -22,10 +23,7 @@ describe('a swap record', () => {
   it('is complete when the last live Envoy has acknowledged, and says when that was', () => {
     const swap = assembleSwap({
       ...nothing,
-      envoys: [
-        { node: 'b', acked: 9 },
-        { node: 'a', acked: 7 },
-      ],
+      envoys: [live('b', 9), live('a', 7)],
       xds: [xds('x', [ack('a', T0 + 5), ack('b', T0 + 9, 8), ack('gone', T0 + 500)])],
     });
     expect(swap).toMatchObject({ complete: true, completedAtMs: T0 + 9, by: 'ann', publishedAtMs: T0 });
@@ -40,20 +38,28 @@ describe('a swap record', () => {
   it('is not complete while one is behind, nor while there is none', () => {
     const behind = assembleSwap({
       ...nothing,
-      envoys: [
-        { node: 'a', acked: 7 },
-        { node: 'b', acked: 6 },
-      ],
+      envoys: [live('a', 7), live('b', 6)],
       xds: [xds('x', [ack('a', T0 + 5)])],
     });
     expect([behind.complete, behind.completedAtMs]).toEqual([false, undefined]);
     expect(assembleSwap(nothing).complete).toBe(false);
   });
 
+  it('an Envoy that came later does not make it look slow, and one that was unseen makes it untimed', () => {
+    const timed = (connectedAt: string) =>
+      assembleSwap({
+        ...nothing,
+        envoys: [live('a', 9), live('late', 9, connectedAt)],
+        xds: [xds('x', [ack('a', T0 + 5), { node: 'late', rejected: [] }])],
+      });
+    expect(timed('2026-03-01T12:30:00.000Z')).toMatchObject({ complete: true, completedAtMs: T0 + 5 });
+    expect(timed('2026-03-01T11:30:00.000Z').completedAtMs).toBeUndefined();
+  });
+
   it('an Envoy that changed its xds replica counts once, with its first acknowledgement', () => {
     const swap = assembleSwap({
       ...nothing,
-      envoys: [{ node: 'a', acked: 7 }],
+      envoys: [live('a', 7)],
       xds: [xds('x2', [ack('a', T0 + 50)]), xds('x1', [ack('a', T0 + 5)])],
     });
     expect(swap.envoys).toMatchObject([{ node: 'a', ackedAtMs: T0 + 5 }]);
@@ -62,7 +68,7 @@ describe('a swap record', () => {
   it('a replica that began to remember later does not say when', () => {
     const swap = assembleSwap({
       ...nothing,
-      envoys: [{ node: 'a', acked: 7 }],
+      envoys: [live('a', 7)],
       xds: [xds('x', [ack('a', T0 + 900)], T0 + 800)],
       authz: [{ replica: 'z', facts: { sinceMs: T0 + 800, held: { revision: 7, atMs: T0 + 801 } } }],
     });

@@ -153,8 +153,11 @@ describe('the route table', () => {
     expect(retryOn('["c1"]')).toBe('connect-failure,refused-stream,reset,unavailable,gateway-error');
     for (const id of [undefined, '[]', '[""]', '["a","b"]', 'c1', ''])
       expect(retryOn(id)).toBe('connect-failure,refused-stream');
+    const query = choose('/v1/query/orders', { ':method': 'POST', 'x-gateway-cluster': 'projection/s1' });
+    expect(Object(query?.route).retry_policy?.retry_on).toBe('connect-failure,refused-stream,reset');
     for (const route of routes)
-      if (route.name !== 'aggregate-repeatable') expect(Object(route.route)).not.toHaveProperty('retry_policy');
+      if (route.name !== 'aggregate-repeatable' && route.name !== 'projection')
+        expect(Object(route.route)).not.toHaveProperty('retry_policy');
   });
 
   it('carries the stamp for the decision and for the access log', () => {
