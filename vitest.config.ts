@@ -14,7 +14,7 @@ const ring = (name: string, folders: readonly string[], parallel: boolean, timeo
 export default defineConfig({
   test: {
     projects: [
-      ring('pure', ['unit', 'golden', 'scenarios', 'tidy'], true, 30_000),
+      ring('pure', ['unit', 'golden', 'scenarios', 'simulation', 'tidy'], true, 30_000),
       ring('real', ['contract', 'api', 'protocol'], false, 60_000),
       ring('system', ['system'], false, 120_000),
     ],

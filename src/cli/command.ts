@@ -56,6 +56,8 @@ export interface CommandContext {
   gateway(): Promise<Gateway>;
   /** Ctrl-C, for a command that ends by it: from this call on it aborts the signal instead of the process. */
   interrupted(): AbortSignal;
+  /** Waits so long, or until the signal. */
+  pause(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
 /** Options that every command takes. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { CommandContext, ParsedArgs } from './command.ts';
@@ -53,6 +54,7 @@ async function contextFor(parsed: ParsedArgs, terminal: Terminal): Promise<Comma
       for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => ending.abort());
       return ending.signal;
     },
+    pause: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => {}),
   };
 }
 

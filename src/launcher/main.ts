@@ -68,7 +68,8 @@ async function serve(prepared: Prepared, runFile: RunFileWriter): Promise<void> 
   const gateway = new Gateway({
     children: describeChildren(layout, prepared),
     console,
-    afterStorage: () => seed(layout),
+    // A routing file is the routing: nothing of ours goes before it.
+    afterStorage: () => (layout.config.environment['GATEWAY_ROUTING_FILE'] ? Promise.resolve() : seed(layout)),
     drain: () => drainEnvoy(addressesOf(layout).envoyAdmin, DRAIN_BOUND_MS),
     onPids: () => void writeRunFile(),
   });

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isRecord, listOf, numberOf, shown, textOf } from '../answer.ts';
 import type { Command } from '../command.ts';
 import { RefusedError, UnreachableError } from '../failures.ts';
@@ -19,7 +18,7 @@ export const routingWatch: Command = {
     'Begins with what is now. With --json each line is one JSON object with a member "event". A gateway that does not\n' +
     'answer is told once and waited for.',
   example: 'routing watch --json',
-  run: async ({ parsed, terminal, gateway, interrupted }) => {
+  run: async ({ parsed, terminal, gateway, interrupted, pause }) => {
     const everyMs = (parsed.count('every') ?? EVERY_DEFAULT_SECONDS) * 1_000;
     const signal = interrupted();
     const asJson = parsed.flag('json');
@@ -29,7 +28,7 @@ export const routingWatch: Command = {
     );
     while (!signal.aborted) {
       await watch.look();
-      await sleep(everyMs, undefined, { signal }).catch(() => {});
+      await pause(everyMs, signal);
     }
     return undefined;
   },

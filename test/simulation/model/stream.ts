@@ -177,7 +177,7 @@ export class Stream {
     this.#watchOrder(response);
     this.#watchResponse(response);
     if (response.type === 'route') this.#watchStamp(response);
-    this.#said += 1;
+    this.#said += response.resources.length + response.removed.length;
     this.#world.saidAtMs = this.#world.nowMs;
     this.#unread += 1;
     this.#isFull = this.#unread >= BUFFERED_MAX_COUNT || this.#client.readsAtMs() > this.#world.nowMs;

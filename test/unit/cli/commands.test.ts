@@ -257,27 +257,6 @@ describe('routing', () => {
     const { out } = await ask(['routing', 'list'], { body: { items: [revision], next_cursor: null } });
     expect(out.split('\n')[1]).toMatch(/^8 +2026-11-25T10:00:00Z +usr_1 +3 +8 +1 +why/);
   });
-
-  test('explain shows each kind; a kind without a placement is a dash', async () => {
-    const place = { shard: 's1', epoch: 3, endpoints: [{ address: '10.0.0.1', port: 9001, weight: 1 }] };
-    const { out } = await ask(['routing', 'explain', 'acme'], { body: { revision: 8, aggregate: place } });
-    expect(out).toContain('tenant acme at revision 8');
-    expect(out).toMatch(/aggregate +s1 +3 +10\.0\.0\.1:9001\n/);
-    expect(out).toMatch(/runner +- +- +-\n/);
-  });
-
-  test('status shows Envoys, replicas and what was refused', async () => {
-    const rejected = [{ type: 'Cluster', names: ['aggregate/s1'], error: 'bad weight', at: 'now' }];
-    const { out } = await ask(['routing', 'status'], {
-      body: {
-        envoys: [{ node: 'edge-1', stamp: 8, acked: 7, rejected }],
-        replicas: [{ role: 'authz', replica: 'a1', routing_revision: 8 }],
-      },
-    });
-    expect(out).toMatch(/edge-1 +8 +7 +1\n/);
-    expect(out).toMatch(/authz +a1 +8\n/);
-    expect(out).toContain('bad weight');
-  });
 });
 
 describe('status', () => {

@@ -102,6 +102,8 @@ export interface RunOptions {
   readonly colour?: boolean;
   /** Ctrl-C of a command that waits for it. */
   readonly interrupted?: AbortSignal;
+  /** Instead of any pause a command makes. */
+  readonly pauseMs?: number;
   /** Told of each piece of output when it is printed. */
   readonly onOutput?: (text: string) => void;
 }
@@ -138,6 +140,7 @@ export async function runCli(words: readonly string[], options: RunOptions = {})
         ...(options.bootstrapToken === undefined ? {} : { bootstrapToken: options.bootstrapToken }),
       }),
       gateway: async () => gatewayFor(options, tokens),
+      pause: (milliseconds) => new Promise((resolve) => setTimeout(resolve, options.pauseMs ?? milliseconds)),
       interrupted: () => options.interrupted ?? AbortSignal.abort(),
     }),
   });
