@@ -21,6 +21,7 @@ import { readState, writeState } from './last-known-good/state-folder.ts';
 import { watchEvents } from './observe.ts';
 import { edgeListeners, edgeRoutes, edgeSecret, TRANSLATORS } from './resources.ts';
 import { createRouteStamper } from './route-stamper.ts';
+import { SwapRecord } from './swap-record.ts';
 import { watchTlsFiles } from './tls-files.ts';
 
 /** The xDS server: turns routing revisions into Envoy's resources and serves them over delta ADS. */
@@ -48,16 +49,20 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   let announcer: Announcer | undefined;
   const keeper = stack.use(openKeeper(config.stateFolder, { schedule, ...clock, log }));
   const observe = watchEvents({ metrics, log });
+  const swaps = new SwapRecord(clock.nowMs);
   const controlPlane = new ControlPlane({
     ...TRANSLATORS,
     encode: createEncoder(registry),
-    encodeRoutes: createRouteStamper({ translateRoutes: edgeRoutes, encode: createMessageEncoder(registry) }),
+    encodeRoutes: swaps.watchStamps(
+      createRouteStamper({ translateRoutes: edgeRoutes, encode: createMessageEncoder(registry) }),
+    ),
     listeners: edgeListeners({ ...config.edge, accessLogPath: config.accessLogPath, descriptors }),
     nowMs: clock.nowMs,
     schedule,
     onEnvoysChanged: () => announcer?.request(),
     onEvent: (session, event) => {
       observe(session, event);
+      swaps.onEvent(session.node, event);
       if (event.kind === 'stamp_acked') keeper?.acknowledged(event.stamp);
     },
   });
@@ -75,6 +80,7 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const board = stack.use(new NatsReplicaBoard(link, log));
   announcer = new Announcer({ board, controlPlane, replica: config.replica, link });
   stack.defer(announcer.follow());
+  stack.defer(swaps.answerOn(board));
   const storage = stack.use(
     followStorage({
       link,
@@ -84,6 +90,7 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
       log,
       onSource: (source) => beginEmpty({ source, controlPlane }),
       onRevision: (snapshot) => {
+        swaps.loaded(snapshot.revision);
         routing.offer(snapshot);
         announcer?.request();
       },

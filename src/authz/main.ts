@@ -61,7 +61,7 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
       },
     }),
   );
-  const revisionUse = new RevisionUse({ ...clock, monotonicMs: () => performance.now() });
+  const revisionUse = new RevisionUse(clock);
   const takeRevision = () => {
     revisionUse.held(keeper.newestRevision());
     announce();

@@ -121,4 +121,8 @@ export const LIMITS = {
   xdsReconnectSettleMs: 500,
   clusterRemovalGraceMs: 5_000,
   nodeForgetAfterMs: 60_000,
+  /** Quarantined shards a replica tells others of, and those its record in the store names; the metric counts all. */
+  quarantinedToldMaxCount: 50,
+  quarantinedStoredMaxCount: 1_000,
+  quarantineErrorMaxChars: 500,
 } as const;

@@ -1,3 +1,5 @@
+import type { ServiceKind } from '#domain/ids.ts';
+
 /**
  * What the live replicas of the two services say of themselves: the input of the stamp discipline (design 3.7),
  * of "applied on all replicas" and of the status page. A replica not heard of for `replicaLeaseMs` does not count.
@@ -47,6 +49,29 @@ export interface ReplicaFacts {
   readonly oldestStamp?: number;
   /** The Envoys this xds replica serves. */
   readonly envoys?: readonly EnvoyState[];
+  /** Shards that this xds replica keeps back, the newest `quarantinedToldMaxCount`; xds only, absent when none. */
+  readonly quarantined?: readonly QuarantinedShard[];
+}
+
+/**
+ * An entry of the routing document that Envoys do not get as it stands, because it cannot be encoded or an Envoy rejected
+ * it. The rest of its revision is in force. It ends when the entry is changed or removed.
+ */
+export interface QuarantinedShard {
+  readonly kind: ServiceKind;
+  readonly shard: string;
+  /** The revision that brought this content of the entry. */
+  readonly sinceRevision: number;
+  /** Where the mistake is in the routing document (JSON Pointer, RFC 6901), as exactly as could be told. */
+  readonly pointer: string;
+  /** Why, in the words of the encoder or of the Envoy; cut to `quarantineErrorMaxChars`. */
+  readonly error: string;
+  /** When it was found, RFC 3339. */
+  readonly at: string;
+  /** What Envoys have instead: the last good value of the entry, or nothing, so that its tenants get 503. */
+  readonly serving: 'last_good' | 'nothing';
+  /** The Envoy that rejected it first; absent when it could not be encoded. */
+  readonly node?: string;
 }
 
 export interface ReplicaState extends ReplicaFacts {

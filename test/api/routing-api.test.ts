@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Api, type ApiRequest, platformAdmin, type SignedIn, startApi } from '../support/api.ts';
-import { routingDocument } from '../support/routing.ts';
-import { envoyState } from '../support/routing-board.ts';
+import { envoyState, routingDocument } from '../support/routing.ts';
 import { until } from '../support/wait.ts';
 
 let api: Api;

@@ -48,9 +48,12 @@ describe.runIf(wanted === undefined)('the whole control plane, simulated', { tim
   it('really sends requests, and most of those with a placement arrive', () => {
     const outcomes = new Map<Outcome, number>();
     for (let seed = 1; seed <= 100; seed += 1) {
-      for (const [outcome, count] of simulate(seed).outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
+      for (const [outcome, count] of simulate(seed).outcomes)
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
     }
-    const placed = [...outcomes].filter(([outcome]) => outcome !== 'not placed').reduce((sum, [, count]) => sum + count, 0);
+    const placed = [...outcomes]
+      .filter(([outcome]) => outcome !== 'not placed')
+      .reduce((sum, [, count]) => sum + count, 0);
     expect(placed).toBeGreaterThan(2_000);
     expect((outcomes.get('served') ?? 0) / placed).toBeGreaterThan(0.8);
   });

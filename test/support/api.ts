@@ -15,7 +15,7 @@ import { buildApp } from '../../src/authz/http/build-app.ts';
 import { decideCaller } from '../../src/authz/http/decide-caller.ts';
 import { type ReadyCondition, systemRoutes } from '../../src/authz/http/system-routes.ts';
 import { type IdentityRig, InProcessHasher, identityRig, PUBLIC_URL, TestClock } from './identity.ts';
-import { RoutingBoard } from './routing-board.ts';
+import { RoutingBoard } from './routing.ts';
 
 export const BOOTSTRAP_TOKEN = 'the-one-time-bootstrap-token-0123456789';
 

@@ -22,6 +22,8 @@ export interface SessionContext {
   readonly newestRevision: () => number;
   /** The first revision that does without a cluster: an Envoy must route by that one or a later one to lose it. */
   readonly retiredAt: (cluster: string) => number;
+  /** Whether a shard is kept back: what was rejected of it stays on record though its last good value is accepted. */
+  readonly isQuarantined: (cluster: string) => boolean;
   readonly nowMs: () => number;
 }
 
@@ -42,6 +44,8 @@ export type SessionEvent =
       readonly type: ResourceType;
       readonly names: readonly string[];
       readonly error: string;
+      /** The one resource that it was, once it is known. */
+      readonly culprit?: { readonly name: string; readonly version: string };
     }
   | { readonly kind: 'unknown_type'; readonly typeUrl: string }
   | { readonly kind: 'known' };
@@ -153,12 +157,24 @@ export class AdsSession {
       for (const name of names) {
         if (this.#context.clusters.get(name) === undefined) this.#unwarmed.delete(name);
         else if (this.#subscriptions.cluster.ackedVersion(name) === undefined && !this.#holdsEndpoints(name)) {
-          this.#unwarmed.add(name);
+          // What this Envoy rejected will not be sent to it again, so it is not waited for either.
+          if (!this.#hasRejected(name)) this.#unwarmed.add(name);
         }
       }
     }
     this.#subscriptions[type].changed(names);
+    this.#forgive(type, names);
     this.#pump();
+  }
+
+  /** What this Envoy said against a version; undefined when it has not rejected it on this stream. */
+  rejectionOf(type: 'cluster' | 'endpoint', { name, version }: Pick<Resource, 'name' | 'version'>): string | undefined {
+    return this.#subscriptions[type].rejectionOf(name, version);
+  }
+
+  /** Whether this Envoy said to hold exactly this version. */
+  holds(type: 'cluster' | 'endpoint', { name, version }: Pick<Resource, 'name' | 'version'>): boolean {
+    return this.#subscriptions[type].ackedVersion(name) === version;
   }
 
   /**
@@ -211,6 +227,14 @@ export class AdsSession {
     return this.#subscriptions.endpoint.ackedVersion(name) !== undefined;
   }
 
+  /** Whether this Envoy rejected the cluster or the endpoints that there are now. */
+  #hasRejected(name: string): boolean {
+    const cluster = this.#context.clusters.get(name);
+    const endpoints = this.#context.endpoints.get(name);
+    if (cluster !== undefined && this.rejectionOf('cluster', cluster) !== undefined) return true;
+    return endpoints !== undefined && this.rejectionOf('endpoint', endpoints) !== undefined;
+  }
+
   #mayRemove(cluster: string): boolean {
     return this.#settledStamp >= this.#context.retiredAt(cluster);
   }
@@ -228,18 +252,25 @@ export class AdsSession {
   }
 
   #remember(type: ResourceType, rejection: Extract<Reception, { kind: 'nack' }>): void {
-    const { names, error, culprit } = rejection;
-    this.#port.onChange({ kind: 'rejected', type, names, error });
-    if (culprit === undefined) return;
+    const { names, error, culprit, version } = rejection;
+    if (culprit === undefined || version === undefined) {
+      this.#port.onChange({ kind: 'rejected', type, names, error });
+      return;
+    }
     const at = new Date(this.#context.nowMs()).toISOString();
     const entry = { type: TYPE_URL[type], names: [culprit], error, at };
     this.#rejections = [...this.#rejections, entry].slice(-REJECTIONS_MAX_COUNT);
+    this.#port.onChange({ kind: 'rejected', type, names, error, culprit: { name: culprit, version } });
+    // Nothing took its place: a stamp that waited for it would wait for ever.
+    if (this.#hasRejected(culprit)) this.#unwarmed.delete(culprit);
   }
 
   #forgive(type: ResourceType, names: readonly string[]): void {
     if (this.#rejections.length === 0) return;
     // The last good version, sent again after a rejection, does not undo it.
-    const settled = new Set(names.filter((name) => this.#subscriptions[type].isUpToDate(name)));
+    const settled = new Set(
+      names.filter((name) => this.#subscriptions[type].isUpToDate(name) && !this.#context.isQuarantined(name)),
+    );
     this.#rejections = this.#rejections.filter(
       (rejection) => rejection.type !== TYPE_URL[type] || !rejection.names.some((name) => settled.has(name)),
     );

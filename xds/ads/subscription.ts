@@ -2,13 +2,12 @@ import { LIMITS } from '#domain/limits.ts';
 import type { Resource } from '../snapshot/resource.ts';
 import type { ResourceView } from '../snapshot/resource-table.ts';
 import type { DeltaRequest } from './delta-request.ts';
+import { RejectedVersions } from './rejected-versions.ts';
 
 /** What the client is told of a name that does not exist, as its version. */
 const REMOVED = '';
 /** The client may or may not hold something: it gets the newest version, or is told that there is none. */
 const UNSURE = '?';
-/** Rejected versions remembered per name. */
-const BAD_VERSIONS_MAX_COUNT = 16;
 
 /** What a request said about an earlier response. */
 export type Reception =
@@ -19,6 +18,8 @@ export type Reception =
       readonly kind: 'nack';
       readonly names: readonly string[];
       readonly culprit: string | undefined;
+      /** Of the culprit. */
+      readonly version?: string;
       readonly error: string;
     };
 
@@ -74,7 +75,7 @@ export class Subscription {
   readonly #acked = new Map<string, Held>();
   readonly #dirty = new Set<string>();
   readonly #inflight = new Map<string, Inflight>();
-  readonly #bad = new Map<string, Set<string>>();
+  readonly #bad = new RejectedVersions();
   #apart: readonly string[][] = [];
   #wildcard = false;
   #begun = false;
@@ -143,6 +144,11 @@ export class Subscription {
   /** Whether the client holds the newest version of a name, or has lost it as it should; no rejection stands then. */
   isUpToDate(name: string): boolean {
     return this.#options.view.get(name)?.version === this.ackedVersion(name);
+  }
+
+  /** What the client said against this version of a name; undefined when it has not rejected it. */
+  rejectionOf(name: string, version: string): string | undefined {
+    return this.#bad.errorOf(name, version);
   }
 
   /** Whether a response awaits its answer. */
@@ -233,10 +239,10 @@ export class Subscription {
     const [only] = resources;
     if (resources.length === 1 && only !== undefined) {
       const isLatest = this.#sent.get(only.name) === only.version && !disregarded.has(only.name);
-      this.#markBad(only);
+      this.#bad.add(only, error);
       if (isLatest) this.#assumeAcked(only);
       if (isLatest && this.#acked.get(only.name)?.resource !== undefined) this.resend(only.name);
-      return { kind: 'nack', names, culprit: only.name, error };
+      return { kind: 'nack', names, culprit: only.name, version: only.version, error };
     }
     const open = resources.filter(({ name }) => !disregarded.has(name));
     for (const resource of open) this.#assumeAcked(resource);
@@ -255,24 +261,12 @@ export class Subscription {
     else this.#sent.set(name, held.version);
   }
 
-  #isBad(name: string, version: string): boolean {
-    return this.#bad.get(name)?.has(version) === true;
-  }
-
-  #markBad({ name, version }: Resource): void {
-    const versions = this.#bad.get(name) ?? new Set();
-    versions.add(version);
-    // The oldest is forgotten: it would come back only by a rollback to a content that was refused before.
-    for (const oldest of versions) if (versions.size > BAD_VERSIONS_MAX_COUNT) versions.delete(oldest);
-    this.#bad.set(name, versions);
-  }
-
   /** The version to be sent now: the newest, or the last good one when this client rejected the newest. */
   #candidate(name: string): Resource | undefined {
     const newest = this.#options.view.get(name);
-    if (newest === undefined || !this.#isBad(name, newest.version)) return newest;
+    if (newest === undefined || !this.#bad.has(name, newest.version)) return newest;
     const held = this.#acked.get(name)?.resource;
-    return held === undefined || this.#isBad(name, held.version) ? newest : held;
+    return held === undefined || this.#bad.has(name, held.version) ? newest : held;
   }
 
   #collect(name: string, resources: Resource[], removed: string[]): void {
@@ -285,7 +279,7 @@ export class Subscription {
     }
     if (resource !== undefined) {
       this.#dirty.delete(name);
-      if (resource.version !== sent && !this.#isBad(name, resource.version)) resources.push(resource);
+      if (resource.version !== sent && !this.#bad.has(name, resource.version)) resources.push(resource);
       return;
     }
     const isUnknown = sent === undefined && this.#names.has(name);

@@ -76,7 +76,8 @@ export class NatsReplicaBoard implements ReplicaBoard {
     this.#stopConnected();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     if (this.#own !== undefined) this.#send(subjectOf(this.#own), JSON.stringify({ ...this.#own, leaving: true }));
-    if (this.#link.isConnected()) await this.#link.nc.flush();
+    // The connection may break in this very moment; the lease says then what the farewell could not.
+    if (this.#link.isConnected()) await this.#link.nc.flush().catch(() => {});
   }
 
   /** Asks and tells at once: after a break nobody should wait for the next announcement that is due anyway. */

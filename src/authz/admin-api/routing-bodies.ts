@@ -131,7 +131,7 @@ export const summaryBody = (revision: RevisionSummary) => ({
   note: revision.note,
 });
 
-export const revisionBody = (snapshot: RoutingSnapshot) => ({
+const revisionBody = (snapshot: RoutingSnapshot) => ({
   ...summaryBody(snapshot),
   tenants: snapshot.placements.size,
   shards: Object.fromEntries(SERVICE_KINDS.map((kind) => [kind, snapshot.shards[kind].size])),

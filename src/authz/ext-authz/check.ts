@@ -97,7 +97,7 @@ export function createCheck(deps: CheckDeps): Check {
     if (routing.state === 'held') {
       trail.revision = String(routing.revision);
       trail.substituted = routing.substituted;
-      deps.revisionUse?.decided(routing.revision, trail.startedAt);
+      deps.revisionUse?.decided(routing.revision, deps.clock.nowMs());
     }
     return routing;
   }

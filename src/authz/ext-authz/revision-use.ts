@@ -1,14 +1,14 @@
 import { LIMITS } from '#domain/limits.ts';
 import { RevisionTimes } from '#domain/routing/swap/revision-times.ts';
 import { type AuthzSwapFacts, parseSwapQuestion } from '#domain/routing/swap/swap-facts.ts';
+import type { Clock } from '#ports/clock.ts';
 
 /**
  * Remembers since when this replica holds each routing revision, and the first and the last request it decided by it,
  * of the newest `swapRecordsMaxCount` revisions. A request costs three writes into arrays and makes no object.
  */
 export class RevisionUse {
-  readonly #nowMs: () => number;
-  readonly #monotonicMs: () => number;
+  readonly #clock: Clock;
   readonly #sinceMs: number;
   readonly #size: number;
   /** A revision's slot is its number modulo the size; 0 = a slot not used yet. */
@@ -18,16 +18,10 @@ export class RevisionUse {
   readonly #counts: Float64Array;
   #held: RevisionTimes;
 
-  constructor(options: {
-    readonly nowMs: () => number;
-    /** The clock that `decided` is given. */
-    readonly monotonicMs: () => number;
-    readonly maxCount?: number;
-  }) {
-    this.#nowMs = options.nowMs;
-    this.#monotonicMs = options.monotonicMs;
-    this.#sinceMs = options.nowMs();
-    this.#size = options.maxCount ?? LIMITS.swapRecordsMaxCount;
+  constructor(clock: Clock, maxCount: number = LIMITS.swapRecordsMaxCount) {
+    this.#clock = clock;
+    this.#sinceMs = clock.nowMs();
+    this.#size = maxCount;
     this.#revisions = new Float64Array(this.#size);
     this.#firsts = new Float64Array(this.#size);
     this.#lasts = new Float64Array(this.#size);
@@ -41,13 +35,10 @@ export class RevisionUse {
       this.#held = new RevisionTimes(this.#size);
       this.#revisions.fill(0);
     }
-    this.#held.add(revision, this.#nowMs());
+    this.#held.add(revision, this.#clock.nowMs());
   }
 
-  /**
-   * A request was decided by `revision`.
-   * @param atMs of the monotonic clock
-   */
+  /** A request was decided by `revision`; `atMs` is the time of day. */
   decided(revision: number, atMs: number): void {
     const slot = revision % this.#size;
     const kept = this.#revisions[slot] ?? 0;
@@ -67,17 +58,14 @@ export class RevisionUse {
     const slot = revision % this.#size;
     const held = this.#held.reached(revision);
     const isUsed = revision > 0 && this.#revisions[slot] === revision;
-    // Told in the time of day as it is now: the two clocks drift apart over days.
-    const offsetMs = this.#nowMs() - this.#monotonicMs();
-    const timeOf = (times: Float64Array) => Math.round((times[slot] ?? 0) + offsetMs);
     return {
       sinceMs: this.#sinceMs,
       ...(held === undefined ? {} : { held }),
       ...(isUsed
         ? {
             decided: {
-              firstAtMs: timeOf(this.#firsts),
-              lastAtMs: timeOf(this.#lasts),
+              firstAtMs: this.#firsts[slot] ?? 0,
+              lastAtMs: this.#lasts[slot] ?? 0,
               count: this.#counts[slot] ?? 0,
             },
           }

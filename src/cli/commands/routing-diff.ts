@@ -25,9 +25,10 @@ export const routingDiff: Command = {
     const limit = parsed.count('limit') ?? LIST_DEFAULT_COUNT;
     const call = { revision: other ?? asked, from: other === undefined ? undefined : asked, limit };
     const answer = await readDiff(await gateway(), call);
+    const { from, to } = recordOf({ answer }, 'answer');
     return {
       json: answer,
-      text: (paint) => `revision ${shown(answer, 'from')} -> ${shown(answer, 'to')}\n${diffText(answer, paint)}`,
+      text: (paint) => `revision ${String(from)} -> ${String(to)}\n${diffText(answer, paint)}`,
     };
   },
 };

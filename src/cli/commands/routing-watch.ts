@@ -53,10 +53,10 @@ class RoutingWatch {
   async look(): Promise<void> {
     try {
       const status = await this.#gateway.call({ endpoint: 'routing.status' });
-      await this.#tellRevisions(newestRevision(status));
-      this.#tellEnvoys(status);
       if (this.#isAway) this.#tell({ event: 'gateway', state: 'back' }, 'gateway back');
       this.#isAway = false;
+      await this.#tellRevisions(newestRevision(status));
+      this.#tellEnvoys(status);
     } catch (error) {
       if (!isPassing(error)) throw error;
       const detail = error instanceof Error ? error.message : String(error);

@@ -7,7 +7,7 @@ import type { RoutingSnapshot, ShardDirectory } from './types.ts';
 export type RoutingContent = Pick<RoutingSnapshot, 'shards' | 'placements'>;
 
 /** The shards of one kind that two revisions do not have alike, names in order. */
-export interface ShardDifferences {
+interface ShardDifferences {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   /** In both, with other endpoints, protocol or settings. */

@@ -55,7 +55,13 @@ export class AuthzReplica {
     const board = new PresenceBoard(world);
     const listeners = new Set<(snapshot: RoutingSnapshot) => void>();
     const keeper = new SnapshotKeeper({
-      source: { current: () => undefined, onRevision: (listener) => (listeners.add(listener), () => undefined) },
+      source: {
+        current: () => undefined,
+        onRevision: (listener) => {
+          listeners.add(listener);
+          return () => listeners.delete(listener);
+        },
+      },
       board,
       clock: { nowMs: () => world.nowMs },
     });

@@ -85,6 +85,11 @@ export class EnvoyState {
     this.subscriptions.restart();
   }
 
+  /** A request to a shard that some Envoy refuses may fail: the refusal is about that shard. */
+  isExcused(cluster: string, stamp: number): boolean {
+    return this.culprits.has(cluster) || this.#world.history.isSpoilt(cluster, stamp);
+  }
+
   /** Applies a response and answers it. */
   read(response: WireResponse): void {
     const error = this.#apply(response);
@@ -175,7 +180,8 @@ export class EnvoyState {
     this.culprits.delete(name);
     const active = this.active.get(name);
     if (this.warming.has(name)) this.#activate(name, version);
-    else if (active !== undefined && active.endpoints !== undefined) this.active.set(name, { ...active, endpoints: version });
+    else if (active !== undefined && active.endpoints !== undefined)
+      this.active.set(name, { ...active, endpoints: version });
   }
 
   /**
@@ -228,7 +234,7 @@ export class EnvoyState {
   #checkStamp(): void {
     if (this.stamp < 0) return;
     for (const name of this.#world.history.at(this.stamp).used) {
-      const holds = this.serves(name) || this.culprits.has(name);
+      const holds = this.serves(name) || this.isExcused(name, this.stamp);
       this.#world.check(holds, () => `${this.#name} routes by ${this.stamp}, and ${name} is not there or not warm`);
     }
   }

@@ -16,15 +16,19 @@ export interface Revision {
   readonly clusters: ReadonlyMap<string, ClusterTexts>;
   /** Clusters that some tenant is placed on. */
   readonly used: ReadonlySet<string>;
+  readonly placed: readonly { readonly tenant: string; readonly kind: ServiceKind }[];
 }
 
 /** Marks content that the Envoy of a number refuses; 0 stands for all. */
 export const badHealth = (envoy: number) => ({ path: `/bad/${envoy}` });
 export const badWeight = (envoy: number): number => 900 + envoy;
 
+const MARK = /bad\/(\d+)|\*9(\d\d)/;
+const isMarked = (text: string): boolean => MARK.test(text);
+
 /** Whether an Envoy refuses a cluster or endpoints of this content. */
 export function isRefused(envoy: number, text: string): boolean {
-  const marked = /bad\/(\d+)|\*9(\d\d)/.exec(text);
+  const marked = MARK.exec(text);
   if (marked === null) return false;
   const whom = Number(marked[1] ?? marked[2]);
   return whom === 0 || whom === envoy;
@@ -60,6 +64,13 @@ const FIRST: RoutingSnapshot = {
 /** The modelled store: every revision ever published. Number 0 is the empty one before the first. */
 export class History {
   readonly #revisions: Revision[] = [describeRevision(FIRST)];
+  /** The newest revision in which a cluster is refused by somebody. */
+  readonly #spoiltAt = new Map<string, number>();
+
+  /** Whether a shard holds something that an Envoy refuses, in that revision or in one that came after it. */
+  isSpoilt(cluster: string, since: number): boolean {
+    return (this.#spoiltAt.get(cluster) ?? -1) >= since;
+  }
 
   get newest(): Revision {
     return this.at(this.#revisions.length - 1);
@@ -110,6 +121,9 @@ export class History {
   #push(snapshot: RoutingSnapshot): void {
     const revision = describeRevision(snapshot);
     for (const name of revision.used) if (!revision.clusters.has(name)) throw new Error(`${name} is used and missing`);
+    for (const [name, { cluster, endpoints }] of revision.clusters) {
+      if (isMarked(cluster) || isMarked(endpoints ?? '')) this.#spoiltAt.set(name, snapshot.revision);
+    }
     this.#revisions.push(revision);
   }
 }
@@ -117,16 +131,19 @@ export class History {
 function describeRevision(snapshot: RoutingSnapshot): Revision {
   const clusters = new Map<string, ClusterTexts>();
   const used = new Set<string>();
+  const placed: { readonly tenant: string; readonly kind: ServiceKind }[] = [];
   for (const kind of SERVICE_KINDS) {
     for (const [name, shard] of snapshot.shards[kind]) {
       clusters.set(clusterName(kind, name), { cluster: clusterText(shard), endpoints: endpointsText(shard) });
     }
   }
-  for (const [, placed] of snapshot.placements.entries()) {
+  for (const [tenant, placements] of snapshot.placements.entries()) {
     for (const kind of SERVICE_KINDS) {
-      const placement = placed[kind];
-      if (placement !== undefined) used.add(clusterName(kind, placement.shard));
+      const placement = placements[kind];
+      if (placement === undefined) continue;
+      used.add(clusterName(kind, placement.shard));
+      placed.push({ tenant, kind });
     }
   }
-  return { snapshot, clusters, used };
+  return { snapshot, clusters, used, placed };
 }

@@ -1,3 +1,4 @@
+import type { ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import type { AuthzReplica } from './authz-replica.ts';
 import type { EnvoyLink } from './envoy-link.ts';
@@ -31,9 +32,8 @@ export class Requests {
     const { random, scheduler } = this.#world;
     const { state } = envoy;
     const { stamp } = state;
-    const tenant = random.pick(this.#tenants);
-    if (stamp < 0 || tenant === undefined) return;
-    const kind = random.chance(0.5) ? 'aggregate' : 'projection';
+    if (stamp < 0) return;
+    const { tenant, kind } = this.#whoAsks(stamp);
     const startedAtMs = this.#world.nowMs;
     const authz = random.pick(this.#authz.filter(({ isReady }) => isReady));
     if (authz === undefined) {
@@ -55,7 +55,7 @@ export class Requests {
           if (state !== envoy.state) return;
           if (this.#world.nowMs - startedAtMs > LIMITS.extAuthzTimeoutMs) return this.#count('too late');
           if (state.serves(cluster)) return this.#count('served');
-          if (state.culprits.has(cluster)) return this.#count('refused by the shard');
+          if (state.isExcused(cluster, stamp)) return this.#count('refused by the shard');
           this.#world.check(
             routing.substituted,
             () => `a request through ${envoy.name} at ${stamp} fails: ${cluster} is not there or not warm`,
@@ -64,6 +64,13 @@ export class Requests {
         });
       }),
     );
+  }
+
+  /** Mostly somebody who is placed by that stamp. */
+  #whoAsks(stamp: number): { readonly tenant: string; readonly kind: ServiceKind } {
+    const { random } = this.#world;
+    const placed = random.chance(0.9) ? random.pick(this.#world.history.at(stamp).placed) : undefined;
+    return placed ?? { tenant: random.pick(this.#tenants) ?? '', kind: 'aggregate' };
   }
 
   #count(outcome: Outcome): void {

@@ -72,6 +72,7 @@ function checkConvergence({ world, xds, authz, envoys }: Actors): void {
   for (const replica of [...xds, ...authz]) world.check(replica.isUp, () => `${replica.name} is still down`);
   for (const { name, state, stream } of envoys) {
     world.check(stream !== undefined, () => `${name} has no stream at the end`);
+    world.check(state.timeouts === 0, () => `${name} waited ${state.timeouts} times in vain for endpoints`);
     world.check(state.stamp === newestNumber, () => `${name} ends at stamp ${state.stamp} instead of ${newestNumber}`);
     const warming = [...state.warming.keys()];
     world.check(warming.length === 0, () => `${name} ends with warming ${warming.join()}`);
@@ -82,6 +83,9 @@ function checkConvergence({ world, xds, authz, envoys }: Actors): void {
       .filter(([cluster]) => !state.isUntold(cluster))
       .map(([cluster, texts]) => `${cluster} ${texts.cluster} ${texts.endpoints}`);
     const isEqual = held.toSorted().join('\n') === expected.toSorted().join('\n');
-    world.check(isEqual, () => `${name} ends with other clusters:\n${held.join('\n')}\ninstead of\n${expected.join('\n')}`);
+    world.check(
+      isEqual,
+      () => `${name} ends with other clusters:\n${held.join('\n')}\ninstead of\n${expected.join('\n')}`,
+    );
   }
 }

@@ -125,7 +125,10 @@ export class Stream {
   #refuse(reason: string): void {
     this.#world.trace(() => `${this.#replica} refuses ${this.#client.name}: ${reason}`);
     // Whatever it said before it noticed is of an older state than the client has.
-    this.#world.check(this.#said === 0, () => `${this.#replica} refuses ${this.#client.name} after it told it something`);
+    this.#world.check(
+      this.#said === 0,
+      () => `${this.#replica} refuses ${this.#client.name} after it told it something`,
+    );
     this.#endAtServer();
     this.cutByServer();
   }
@@ -230,7 +233,8 @@ export class Stream {
       const stamp = stampOfVersion(version);
       for (const name of this.#world.history.at(stamp).clusters.keys()) {
         this.#world.check(
-          this.#warm.has(name),
+          // A shard that somebody refuses is kept back and not waited for; all others are.
+          this.#warm.has(name) || this.#world.history.isSpoilt(name, stamp),
           () => `${this.#replica} stamps ${this.#client.name} with ${stamp}, and ${name} is not acknowledged`,
         );
       }

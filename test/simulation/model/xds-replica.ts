@@ -1,4 +1,5 @@
 import { clusterName } from '#domain/ids.ts';
+import { LIMITS } from '#domain/limits.ts';
 import { ControlPlane } from '../../../xds/control-plane.ts';
 import { stampPrefix } from '../../../xds/snapshot/resource.ts';
 import { Follower } from './follower.ts';
@@ -14,6 +15,7 @@ const ANNOUNCE_DISTANCE_MS = 10;
 const LOAD_MAX_MS = 60;
 
 interface Life {
+  readonly startedAtMs: number;
   readonly plane: ControlPlane;
   readonly board: PresenceBoard;
   readonly streams: Set<Stream>;
@@ -53,20 +55,20 @@ export class XdsReplica {
     const board = new PresenceBoard(world);
     const isThisLife = (): boolean => this.#life === life;
     const life: Life = {
+      startedAtMs: world.nowMs,
       board,
       streams: new Set(),
       plane: this.#makePlane(isThisLife),
     };
     this.#life = life;
     const confirm = (): void => {
-      if (!isThisLife()) return;
-      const revisions = board.live('authz').map(({ routingRevision }) => routingRevision);
-      life.plane.confirm(revisions.length === 0 ? undefined : Math.min(...revisions));
+      if (isThisLife()) this.#confirm(life);
     };
     board.onChange(confirm);
     this.#bus.poll(this.name);
     life.plane.putSecret({ name: 'edge', json: 'certificate 1' });
     confirm();
+    world.scheduler.after(LIMITS.replicaLeaseMs, confirm);
     world.scheduler.after(world.random.between(0, LOAD_MAX_MS), () => {
       if (!isThisLife()) return;
       this.#apply(life, world.history.newestNumber);
@@ -109,6 +111,14 @@ export class XdsReplica {
       ...(oldestStamp === undefined ? {} : { oldestStamp }),
       envoys: plane.envoys(),
     });
+  }
+
+  /** As the announcer of the program: in the first lease a replica that is not heard may still be there. */
+  #confirm({ plane, board, startedAtMs }: Life): void {
+    const revisions = board.live('authz').map(({ routingRevision }) => routingRevision);
+    const isListening = this.#world.nowMs < startedAtMs + LIMITS.replicaLeaseMs;
+    if (revisions.length === 0 && isListening && plane.isReady) plane.confirm(plane.stampTarget);
+    else plane.confirm(revisions.length === 0 ? undefined : Math.min(...revisions));
   }
 
   #apply(life: Life, revision: number): void {

@@ -295,7 +295,7 @@ describe('routing watch', () => {
     await using api = await startLocalApi(playing());
     const ending = new AbortController();
     // Quicker than a person may look, so that the test need not wait.
-    return runCli(['routing', 'watch', ...words], {
+    return await runCli(['routing', 'watch', ...words], {
       url: api.url,
       token: 'token',
       interrupted: ending.signal,

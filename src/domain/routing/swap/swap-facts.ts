@@ -21,7 +21,7 @@ export interface XdsSwapFacts {
   readonly envoys: readonly EnvoySwapFacts[];
 }
 
-export interface EnvoySwapFacts {
+interface EnvoySwapFacts {
   readonly node: string;
   /** The first stamp, of this revision or a newer one, that the Envoy acknowledged. */
   readonly acked?: RevisionTime;

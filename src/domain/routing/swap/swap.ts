@@ -21,7 +21,7 @@ export interface Swap extends Omit<RevisionNote, 'at'> {
   readonly requests: number;
 }
 
-export interface EnvoySwap {
+interface EnvoySwap {
   readonly node: string;
   readonly live: boolean;
   /** Whether it routes by this revision or a newer one. */
@@ -32,13 +32,13 @@ export interface EnvoySwap {
   readonly rejected: readonly SwapRejection[];
 }
 
-export interface XdsSwap {
+interface XdsSwap {
   readonly replica: string;
   readonly loadedAtMs?: number;
   readonly stampedAtMs?: number;
 }
 
-export interface AuthzSwap {
+interface AuthzSwap {
   readonly replica: string;
   readonly heldAtMs?: number;
   readonly firstDecidedAtMs?: number;

@@ -154,7 +154,7 @@ describe('a subscription', () => {
     table.put(resource('a', 'bad'));
     subscription.changed(['a']);
     const reception = subscription.receive(ask({ nonce: subscription.next()?.nonce ?? '', error: 'no' }));
-    expect(reception).toEqual({ kind: 'nack', names: ['a'], culprit: 'a', error: 'no' });
+    expect(reception).toEqual({ kind: 'nack', names: ['a'], culprit: 'a', version: '2', error: 'no' });
     const good = subscription.next();
     expect(said(good)).toEqual({ resources: ['a@1'], removed: [] });
     subscription.receive(ask({ nonce: good?.nonce ?? '' }));

@@ -107,6 +107,17 @@ describe('keeping the last known good routing', () => {
     expect([disk.written, keeper.keptRevision, keeper.problem]).toEqual([[2], 2, undefined]);
   });
 
+  it('tries again by itself, once a second, until it succeeds', async () => {
+    const { keeper, disk, pass } = setUp();
+    disk.failure = 'ENOSPC';
+    keeper.offered(revision(1));
+    keeper.acknowledged(1);
+    for (let seconds = 0; seconds < 5; seconds += 1) await pass(1_000);
+    disk.failure = undefined;
+    await pass(1_000);
+    expect([disk.written, keeper.keptRevision, keeper.problem]).toEqual([[1], 1, undefined]);
+  });
+
   it('writes what is left when it ends, and nothing after that', async () => {
     const { keeper, disk, pass } = setUp();
     for (const number of [1, 2]) {
