@@ -1,34 +1,37 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connectNats } from '#adapters/nats/connection.ts';
-import { NatsKeyValueStore } from '#adapters/nats/key-value-store.ts';
-import { RevisionStore } from '#adapters/routing/revision-store.ts';
-import { publishChanges, publishDocument } from '#app/publish-revision.ts';
-import { toDocument } from '#domain/routing/revision.ts';
 import { createLog } from '#platform/log.ts';
-import type { KeyValueStore } from '#ports/key-value-store.ts';
 import { assign, bootstrapAdmin, type Person, signUp } from '../test/support/edge-client.ts';
 import { type RunningGateway, startGateway } from '../test/support/launcher.ts';
 import { until } from '../test/support/wait.ts';
+import { BenchRouting, tenantName } from './rig/bench-routing.ts';
+import { type ColdStart, coldStart } from './rig/cold-start.ts';
 import { EdgeProber, ProberPool } from './rig/edge-prober.ts';
-import { printJson, printTable } from './rig/harness.ts';
+import { atRate, monotonicMs, percentile, percentileRow, printJson, printTable, rounded } from './rig/harness.ts';
 import { PlacementJudge } from './rig/placement-judge.ts';
+import { envoyStat, mainThreadMs, residentMegabytes } from './rig/process-figures.ts';
 
 /**
  * From the KV put of a routing revision to the first answer of the new shard, through real NATS, xds, authz and Envoy:
  * the development gateway with N tenants, moves at a steady rate, and requests all the while. Time is taken when `head`
  * is put (not when the put is acknowledged) and when the first answer of the new shard has arrived, so the request
- * itself is in it.
+ * itself is in it. With it: what a move costs Envoy's main thread and the wire, what the processes hold in memory, and
+ * with --cold how long the gateway needs from nothing running to the first routed request.
  */
 const { values: options } = parseArgs({
   options: {
     tenants: { type: 'string', default: '1000' },
+    shards: { type: 'string', default: '0' },
     moves: { type: 'string', default: '500' },
     rate: { type: 'string', default: '50' },
+    cold: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
 const TENANTS = Number(options.tenants);
+/** Further clusters per kind. */
+const SHARDS = Number(options.shards);
 const MOVES = Number(options.moves);
 const RATE = Number(options.rate);
 /** Tenants that move; the client is a member of each. */
@@ -39,77 +42,70 @@ const VISIBLE_DEADLINE_MS = 5_000;
 const BACKGROUND_PER_SECOND = 100;
 const WARM_UP_MOVES = 50;
 
-const log = createLog({ service: 'bench', level: 'silent' });
-const clock = { nowMs: () => Date.now() };
-const tenantName = (index: number): string => `bench-${String(index).padStart(6, '0')}`;
+interface Moved {
+  readonly visibleMs: number;
+  readonly publishMs: number;
+}
+
+interface Costs {
+  readonly envoyMainMsPerMove: number;
+  readonly wireBytesPerMove: number;
+  readonly rss: Readonly<Record<'xds' | 'authz' | 'envoy', number>>;
+}
 
 async function measure(gateway: RunningGateway): Promise<void> {
   const run = await gateway.run();
   const admin = await bootstrapAdmin(gateway);
   const member = await signUp(run.http, 'bench@example.com');
+  const log = createLog({ service: 'bench', level: 'silent' });
   await using link = await connectNats({ url: run.nats, name: 'bench', log });
-  let putAtMs = 0;
-  const store = stampedStore(new NatsKeyValueStore(link, 'ROUTING', log), (atMs) => {
-    putAtMs = atMs;
-  });
-  const revisions = new RevisionStore({ store, log });
+  const routing = new BenchRouting(link);
   const judge = new PlacementJudge();
-  const loaded = await publishTenants(revisions, judge);
-  for (let index = 0; index < MOVING_COUNT; index += 1) await join(run.http, admin, member, tenantName(index));
+  const loaded = await routing.publishTenants({ tenants: TENANTS, shardsPerKind: SHARDS });
+  for (let index = 0; index < MOVING_COUNT; index += 1) {
+    judge.placed(tenantName(index), loaded, 'projection/s1');
+    await join(run.http, admin, member, tenantName(index));
+  }
   using probers = new ProberPool(() => new EdgeProber(run.http, member.token));
   await untilRoutedBy(probers, loaded);
 
   const background = new AbortController();
   const backgroundDone = keepAsking(probers, judge, background.signal);
-  const shardOf = new Map<string, string>();
-  const moveOnce = async (index: number): Promise<{ visibleMs: number; publishMs: number }> => {
+  const moveOnce = async (index: number): Promise<Moved> => {
     const tenant = tenantName(index % (MOVING_COUNT - 1));
-    const shard = shardOf.get(tenant) === 's2' ? 's1' : 's2';
-    shardOf.set(tenant, shard);
-    const startedAtMs = performance.now();
-    const published = await publishChanges(
-      { store: revisions, clock },
-      { by: 'bench', changes: { changes: [{ tenant, projection: shard }] } },
-    );
-    if (!published.ok) throw new Error(`move refused: ${published.error.detail}`);
-    const publishedAtMs = performance.now();
-    const fromMs = putAtMs;
-    judge.placed(tenant, published.value.revision, `projection/${shard}`);
+    const { revision, shard, putAtMs, publishMs } = await routing.move(tenant);
+    judge.placed(tenant, revision, `projection/${shard}`);
     const arrivedAtMs = await firstAt({ probers, judge, tenant, servedBy: `projection/${shard}` });
-    return { visibleMs: arrivedAtMs - fromMs, publishMs: publishedAtMs - startedAtMs };
+    return { visibleMs: arrivedAtMs - putAtMs, publishMs };
   };
-  const results = await atRate(MOVES + WARM_UP_MOVES, RATE, moveOnce);
+  await atRate(WARM_UP_MOVES, RATE, moveOnce);
+  const before = await costsSoFar(gateway, 'before');
+  const results = await atRate(MOVES, RATE, moveOnce);
+  const after = await costsSoFar(gateway, 'after');
   background.abort();
   await backgroundDone;
-  report(results.slice(WARM_UP_MOVES), judge);
-}
-
-/** Puts the time of each write of `head` down. */
-function stampedStore(store: KeyValueStore, onHeadPut: (atMs: number) => void): KeyValueStore {
-  return {
-    get: (key) => store.get(key),
-    list: (prefix, page) => store.list(prefix, page),
-    keys: (prefix) => store.keys(prefix),
-    watch: (options) => store.watch(options),
-    commit: (writes) => {
-      if (writes.some((write) => write.key === 'head')) onHeadPut(performance.now());
-      return store.commit(writes);
-    },
+  const costs = {
+    envoyMainMsPerMove: (after.mainMs - before.mainMs) / MOVES,
+    wireBytesPerMove: (after.wireBytes - before.wireBytes) / MOVES,
+    rss: await memoryOf(gateway),
   };
+  const cold = options.cold ? await coldStart(gateway, new EdgeProber(run.http, member.token)) : undefined;
+  report(results, judge, costs, cold);
 }
 
-/** All tenants on s1 for every kind, on top of what the development gateway routes. */
-async function publishTenants(revisions: RevisionStore, judge: PlacementJudge): Promise<number> {
-  const current = await revisions.head();
-  if (current === undefined) throw new Error('the development gateway has no routing');
-  const document = toDocument(current);
-  const placement = Object.fromEntries(Array.from({ length: TENANTS }, (_, index) => [tenantName(index), 's1']));
-  for (const kind of ['aggregate', 'projection', 'runner']) document[`${kind}_placement`] = placement;
-  const published = await publishDocument({ store: revisions, clock }, { by: 'bench', document });
-  if (!published.ok) throw new Error(`document refused: ${published.error.detail}`);
-  const { revision } = published.value;
-  for (let index = 0; index < MOVING_COUNT; index += 1) judge.placed(tenantName(index), revision, 'projection/s1');
-  return revision;
+/** Reading Envoy's figures costs its main thread, so that is outside of what is measured. */
+async function costsSoFar(gateway: RunningGateway, when: 'before' | 'after') {
+  const { pids, envoyAdmin } = await gateway.run();
+  const main = () => mainThreadMs(pids['envoy'] ?? 0);
+  const wire = () => envoyStat(envoyAdmin, 'cluster.xds.upstream_cx_rx_bytes_total');
+  if (when === 'after') return { mainMs: await main(), wireBytes: await wire() };
+  return { wireBytes: await wire(), mainMs: await main() };
+}
+
+async function memoryOf(gateway: RunningGateway): Promise<Costs['rss']> {
+  const { pids } = await gateway.run();
+  const of = (name: string) => residentMegabytes(pids[name] ?? 0);
+  return { xds: await of('xds'), authz: await of('authz'), envoy: await of('envoy') };
 }
 
 async function join(http: string, admin: Person, member: Person, tenant: string): Promise<void> {
@@ -131,7 +127,7 @@ async function firstAt(move: {
   readonly servedBy: string;
 }): Promise<number> {
   const { probers, judge, tenant, servedBy } = move;
-  const deadlineMs = performance.now() + VISIBLE_DEADLINE_MS;
+  const deadlineMs = monotonicMs() + VISIBLE_DEADLINE_MS;
   const ask = (): Promise<number> =>
     probers.use(async (prober) => {
       let firstMs: number | undefined;
@@ -142,7 +138,7 @@ async function firstAt(move: {
           firstMs ??= served.receivedAtMs;
           after += 1;
         }
-        if (performance.now() > deadlineMs)
+        if (monotonicMs() > deadlineMs)
           throw new Error(`${tenant} did not reach ${servedBy} in ${VISIBLE_DEADLINE_MS} ms`);
       }
       return firstMs ?? deadlineMs;
@@ -161,50 +157,59 @@ async function keepAsking(probers: ProberPool, judge: PlacementJudge, signal: Ab
   });
 }
 
-/** Starts `task` at a steady rate; a slow one does not delay the next. */
-async function atRate<Value>(
-  count: number,
-  perSecond: number,
-  task: (index: number) => Promise<Value>,
-): Promise<Value[]> {
-  const startMs = performance.now();
-  const running: Promise<Value>[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const waitMs = startMs + (index * 1_000) / perSecond - performance.now();
-    if (waitMs > 0) await sleep(waitMs);
-    running.push(task(index));
-  }
-  return Promise.all(running);
-}
-
-function report(results: readonly { visibleMs: number; publishMs: number }[], judge: PlacementJudge): void {
-  const percentile = (values: readonly number[], part: number): number =>
-    values.toSorted((left, right) => left - right)[Math.min(values.length - 1, Math.floor(values.length * part))] ?? 0;
-  const figures = (name: string, values: readonly number[]) => [
-    name,
-    ...[0.5, 0.9, 0.99, 1].map((part) => percentile(values, part).toFixed(1)),
-  ];
+function report(
+  results: readonly Moved[],
+  judge: PlacementJudge,
+  { envoyMainMsPerMove, wireBytesPerMove, rss }: Costs,
+  cold: ColdStart | undefined,
+): void {
   const visible = results.map((result) => result.visibleMs);
+  const clusters = `${TENANTS} tenants, ${3 * SHARDS + 6} clusters`;
   process.stdout.write(
-    `${TENANTS} tenants, ${results.length} moves at ${RATE}/s, real NATS, xds, authz and Envoy (2 workers)\n`,
+    `${clusters}, ${results.length} moves at ${RATE}/s, real NATS, xds, authz and Envoy (2 workers)\n`,
   );
   printTable([
     ['ms', 'p50', 'p90', 'p99', 'max'],
-    figures('KV put of head -> first answer of the new shard', visible),
-    figures(
+    percentileRow('KV put of head -> first answer of the new shard', visible),
+    percentileRow(
       'publishing (parts, head, acknowledged)',
       results.map((result) => result.publishMs),
     ),
   ]);
+  process.stdout.write(
+    `per move: ${envoyMainMsPerMove.toFixed(2)} ms of Envoy's main thread, ${wireBytesPerMove.toFixed(0)} bytes to Envoy\n`,
+  );
+  process.stdout.write(
+    `MB resident: xds ${rss.xds.toFixed(0)}, authz ${rss.authz.toFixed(0)}, Envoy ${rss.envoy.toFixed(0)}\n`,
+  );
+  if (cold !== undefined) {
+    const parts = `xds ready ${cold.xdsMs.toFixed(0)}, authz ready ${cold.authzMs.toFixed(0)}`;
+    process.stdout.write(
+      `kill -9 of authz, xds and Envoy -> first routed request: ${cold.routedMs.toFixed(0)} ms (${parts})\n`,
+    );
+  }
   process.stdout.write(`${judge.requests} requests meanwhile: ${judge.wrong} wrong, ${judge.failed} failed\n`);
   printJson({
     tenants: TENANTS,
+    shards_per_kind: SHARDS,
     moves: results.length,
-    p50_ms: Number(percentile(visible, 0.5).toFixed(2)),
-    p99_ms: Number(percentile(visible, 0.99).toFixed(2)),
+    p50_ms: rounded(percentile(visible, 0.5)),
+    p99_ms: rounded(percentile(visible, 0.99)),
     wrong: judge.wrong,
     failed: judge.failed,
     requests: judge.requests,
+    envoy_main_ms_per_move: rounded(envoyMainMsPerMove),
+    wire_bytes_per_move: Math.round(wireBytesPerMove),
+    rss_xds_mb: rounded(rss.xds),
+    rss_authz_mb: rounded(rss.authz),
+    rss_envoy_mb: rounded(rss.envoy),
+    ...(cold === undefined
+      ? {}
+      : {
+          cold_ms: rounded(cold.routedMs),
+          cold_xds_ready_ms: rounded(cold.xdsMs),
+          cold_authz_ready_ms: rounded(cold.authzMs),
+        }),
   });
 }
 

@@ -9,7 +9,7 @@ export interface AnnouncerOptions {
   readonly board: ReplicaBoard;
   readonly controlPlane: Pick<
     ControlPlane,
-    'confirm' | 'isReady' | 'stampTarget' | 'oldestStamp' | 'newestRevision' | 'envoys'
+    'confirm' | 'isReady' | 'stampTarget' | 'oldestStamp' | 'newestRevision' | 'envoys' | 'quarantined'
   >;
   readonly replica: string;
   /** The way to the board; the listener is called each time it was made, and at once when it is there. */
@@ -92,12 +92,14 @@ export class Announcer {
     this.#announcedAtMs = performance.now();
     const { board, controlPlane, replica } = this.#options;
     const oldestStamp = controlPlane.oldestStamp();
+    const quarantined = controlPlane.quarantined().slice(-LIMITS.quarantinedToldMaxCount);
     board.announce({
       role: 'xds',
       replica,
       routingRevision: controlPlane.newestRevision,
       ...(oldestStamp === undefined ? {} : { oldestStamp }),
       envoys: controlPlane.envoys(),
+      ...(quarantined.length === 0 ? {} : { quarantined }),
     });
   }
 }

@@ -1,15 +1,11 @@
 import type { JsonValue } from '@bufbuild/protobuf';
-import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
+import type { ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
-import type { RoutingSnapshot, Shard, ShardDirectory } from '#domain/routing/types.ts';
-import type { EnvoyState } from '#ports/replica-board.ts';
-import {
-  AdsSession,
-  SETTLE_AFTER_MS,
-  type SessionContext,
-  type SessionEvent,
-  type SessionPort,
-} from './ads/session.ts';
+import type { RoutingSnapshot, Shard } from '#domain/routing/types.ts';
+import type { EnvoyState, QuarantinedShard } from '#ports/replica-board.ts';
+import { AdsSession, type SessionContext, type SessionPort } from './ads/session.ts';
+import type { SessionEvent } from './ads/session-event.ts';
+import { type OfferChanges, ShardOffers } from './shard-offers.ts';
 import { NO_STAMP, type Resource } from './snapshot/resource.ts';
 import { ResourceTable } from './snapshot/resource-table.ts';
 import type { ResourceType } from './snapshot/resource-types.ts';
@@ -26,7 +22,7 @@ export interface ControlPlaneOptions {
   readonly translateEndpoints: (kind: ServiceKind, shardName: string, shard: Shard) => NamedJson | undefined;
   /** The route configuration that tells Envoy to route by a revision. */
   readonly encodeRoutes: (stamp: number) => Resource;
-  /** Checks and encodes; throws when the resource is not valid, which is a bug or an entry the parser let through. */
+  /** Checks and encodes; throws when the resource is not valid: a bug, or an entry that the parser should not let through. */
   readonly encode: (type: ResourceType, resource: NamedJson, versionPrefix?: string) => Resource;
   readonly routeName: string;
   readonly listeners: readonly NamedJson[];
@@ -35,23 +31,23 @@ export interface ControlPlaneOptions {
   /** Something an operator or another replica should hear of has changed. */
   readonly onEnvoysChanged: () => void;
   readonly onEvent: (session: AdsSession, event: SessionEvent) => void;
+  /** Some shard is kept back, or no longer; called after the first revision too. */
+  readonly onQuarantineChanged?: (quarantined: readonly QuarantinedShard[]) => void;
 }
+
+/** Revisions that wait for the authz replicas; beyond that the oldest are no stamps any more. */
+const LOADED_MAX_COUNT = 1_000;
 
 interface DepartedNode {
   readonly ackedStamp: number;
   readonly untilMs: number;
 }
 
-const NO_SHARDS: Readonly<Record<ServiceKind, ShardDirectory>> = {
-  aggregate: new Map(),
-  projection: new Map(),
-  runner: new Map(),
-};
-
 /**
  * What Envoys are told, from routing revisions and the word of the authz replicas (design section 3.7). A revision's
  * clusters are offered at once; Envoys are stamped with it when every live authz replica holds it; clusters that no
- * stamp in force needs go last. One change costs what it changes, times the connected Envoys.
+ * stamp in force needs go last. A shard that cannot be encoded or that Envoys reject is kept back alone (ShardOffers);
+ * nobody waits for it. One change costs what it changes, times the connected Envoys.
  */
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
@@ -69,8 +65,11 @@ export class ControlPlane {
   /** The same for clusters offered no longer: Envoys that hold them may lose them after that revision. */
   readonly #retired = new Map<string, number>();
   readonly #context: SessionContext;
-  #shards = NO_SHARDS;
+  readonly #offers: ShardOffers;
+  #toldQuarantine: number | undefined;
   #newest = NO_STAMP;
+  /** The revisions loaded that Envoys may still be stamped with, in order. */
+  #loaded: readonly number[] = [];
   #firstRevision = NO_STAMP;
   #confirmed: number | undefined;
   #route: Resource | undefined;
@@ -78,15 +77,18 @@ export class ControlPlane {
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
+    const { cluster: clusters, endpoint: endpoints } = this.#tables;
+    this.#offers = new ShardOffers({ ...options, clusters, endpoints, sessions: this.#sessions });
     for (const listener of options.listeners) this.#tables.listener.put(options.encode('listener', listener));
     this.#context = {
-      clusters: this.#tables.cluster,
-      endpoints: this.#tables.endpoint,
+      clusters,
+      endpoints,
       listeners: this.#tables.listener,
       secrets: this.#tables.secret,
       routeName: options.routeName,
       newestRevision: () => this.#newest,
-      retiredAt: (name) => this.#retired.get(name) ?? this.#firstRevision,
+      retiredAt: (name) => this.#retiredAt(name),
+      isQuarantined: (name) => this.#offers.isQuarantined(name),
       nowMs: options.nowMs,
     };
   }
@@ -103,25 +105,30 @@ export class ControlPlane {
 
   /** The revision that Envoys may be stamped with now. */
   get stampTarget(): number {
-    return Math.max(this.#routeStamp, Math.min(this.#newest, this.#confirmed ?? this.#newest));
+    const confirmed = this.#confirmed ?? this.#newest;
+    // Not one that was jumped over here: clusters that only it had were never offered.
+    const loaded = this.#loaded.findLast((revision) => revision <= confirmed);
+    return Math.max(this.#routeStamp, loaded ?? Math.min(this.#newest, confirmed));
   }
 
-  /** A newer routing revision. @throws when one of its shards cannot be encoded; nothing has changed then */
+  /** The shards that Envoys do not get as the document has them. */
+  quarantined(): readonly QuarantinedShard[] {
+    return this.#offers.quarantined();
+  }
+
+  /** A newer routing revision. A shard of it that cannot be encoded is quarantined; all else is served. */
   applyRevision(snapshot: Pick<RoutingSnapshot, 'revision' | 'shards'>): void {
-    const fresh = this.#encodeChanges(snapshot);
-    const clusters = fresh.clusters.filter((resource) => this.#tables.cluster.put(resource));
-    const endpoints = fresh.endpoints.filter((resource) => this.#tables.endpoint.put(resource));
-    for (const name of fresh.withoutEndpoints) this.#tables.endpoint.remove(name);
-    for (const { name } of fresh.clusters) {
+    const changes = this.#offers.apply(snapshot);
+    for (const name of changes.present) {
       this.#retiring.delete(name);
       this.#retired.delete(name);
     }
-    for (const name of fresh.dropped) this.#retiring.set(name, snapshot.revision);
-    this.#shards = snapshot.shards;
+    for (const name of changes.dropped) this.#retiring.set(name, snapshot.revision);
     this.#newest = snapshot.revision;
+    const open = this.#loaded.filter((revision) => revision >= this.#routeStamp);
+    this.#loaded = [...open, snapshot.revision].slice(-LOADED_MAX_COUNT);
     if (this.#firstRevision === NO_STAMP) this.#firstRevision = snapshot.revision;
-    this.#tell('cluster', clusters.map(nameOf));
-    this.#tell('endpoint', endpoints.map(nameOf));
+    this.#tellOffers(changes);
     this.advance();
   }
 
@@ -194,33 +201,27 @@ export class ControlPlane {
         if (this.#retired.size <= LIMITS.shardsPerKindMaxCount) break;
         this.#retired.delete(oldest);
       }
-      this.#tables.cluster.remove(name);
-      this.#tables.endpoint.remove(name);
+      this.#offers.forget(name);
       names.push(name);
     }
     if (names.length > 0) this.#tell('cluster', names);
   }
 
-  #encodeChanges(snapshot: Pick<RoutingSnapshot, 'shards'>) {
-    const { encode, translateCluster, translateEndpoints } = this.#options;
-    const clusters: Resource[] = [];
-    const endpoints: Resource[] = [];
-    const withoutEndpoints: string[] = [];
-    const dropped: string[] = [];
-    for (const kind of SERVICE_KINDS) {
-      const before = this.#shards[kind];
-      const after = snapshot.shards[kind];
-      if (before === after) continue;
-      for (const [shardName, shard] of after) {
-        if (before.get(shardName) === shard) continue;
-        clusters.push(encode('cluster', translateCluster(kind, shardName, shard)));
-        const assignment = translateEndpoints(kind, shardName, shard);
-        if (assignment === undefined) withoutEndpoints.push(clusterName(kind, shardName));
-        else endpoints.push(encode('endpoint', assignment));
-      }
-      for (const shardName of before.keys()) if (!after.has(shardName)) dropped.push(clusterName(kind, shardName));
-    }
-    return { clusters, endpoints, withoutEndpoints, dropped };
+  /**
+   * A shard that is kept back without a last good value is offered to nobody, but an Envoy that has an older one from
+   * before a restart of this server goes on with it.
+   */
+  #retiredAt(name: string): number {
+    if (this.#offers.isQuarantined(name) || this.#retiring.has(name)) return Number.POSITIVE_INFINITY;
+    return this.#retired.get(name) ?? this.#firstRevision;
+  }
+
+  #tellOffers({ clusters, endpoints }: Pick<OfferChanges, 'clusters' | 'endpoints'>): void {
+    this.#tell('cluster', clusters);
+    this.#tell('endpoint', endpoints);
+    if (this.#toldQuarantine === this.#offers.quarantineChanges) return;
+    this.#toldQuarantine = this.#offers.quarantineChanges;
+    this.#options.onQuarantineChanged?.(this.quarantined());
   }
 
   #tell(type: Exclude<ResourceType, 'route'>, names: readonly string[]): void {
@@ -230,6 +231,11 @@ export class ControlPlane {
 
   #onSessionEvent(session: AdsSession, event: SessionEvent): void {
     if (event.kind !== 'known') this.#options.onEvent(session, event);
+    const changes = event.kind === 'rejected' ? this.#offers.rejected(session, event) : undefined;
+    if (changes !== undefined) {
+      this.#tellOffers(changes);
+      this.advance();
+    }
     if (event.kind === 'stamp_acked') {
       if (session.node !== undefined) this.#departed.delete(session.node);
       this.#settleLater(session);
@@ -243,7 +249,7 @@ export class ControlPlane {
     if (this.#settling.has(session)) return;
     this.#settling.add(session);
     const stamp = session.ackedStamp;
-    this.#options.schedule(SETTLE_AFTER_MS, () => {
+    this.#options.schedule(LIMITS.clusterRemovalGraceMs, () => {
       this.#settling.delete(session);
       session.settle(stamp);
       if (session.ackedStamp > stamp && this.#sessions.has(session)) this.#settleLater(session);
@@ -256,5 +262,3 @@ export class ControlPlane {
     this.#options.onEnvoysChanged();
   }
 }
-
-const nameOf = (resource: Resource): string => resource.name;

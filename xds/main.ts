@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openNats } from '#adapters/nats/connection.ts';
 import { NatsReplicaBoard } from '#adapters/nats/replica-board.ts';
+import { QuarantineStatus } from '#adapters/routing/quarantine-status.ts';
 import { createLog, type Log } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { runProgram } from '#platform/program.ts';
@@ -18,7 +19,7 @@ import { startHttpServer } from './http-server.ts';
 import { KnownGoodKeeper } from './last-known-good/known-good-keeper.ts';
 import { RoutingInForce } from './last-known-good/routing-in-force.ts';
 import { readState, writeState } from './last-known-good/state-folder.ts';
-import { watchEvents } from './observe.ts';
+import { watchEvents, watchQuarantine } from './observe.ts';
 import { edgeListeners, edgeRoutes, edgeSecret, TRANSLATORS } from './resources.ts';
 import { createRouteStamper } from './route-stamper.ts';
 import { SwapRecord } from './swap-record.ts';
@@ -47,8 +48,10 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const schedule = (delayMs: number, task: () => void) => setTimeout(task, delayMs).unref();
 
   let announcer: Announcer | undefined;
+  let quarantineStatus: QuarantineStatus | undefined;
   const keeper = stack.use(openKeeper(config.stateFolder, { schedule, ...clock, log }));
   const observe = watchEvents({ metrics, log });
+  const observeQuarantine = watchQuarantine({ metrics, log });
   const swaps = new SwapRecord(clock.nowMs);
   const controlPlane = new ControlPlane({
     ...TRANSLATORS,
@@ -64,6 +67,11 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
       observe(session, event);
       swaps.onEvent(session.node, event);
       if (event.kind === 'stamp_acked') keeper?.acknowledged(event.stamp);
+    },
+    onQuarantineChanged: (quarantined) => {
+      observeQuarantine(quarantined);
+      quarantineStatus?.request(quarantined);
+      announcer?.request();
     },
   });
   stack.use(
@@ -89,6 +97,11 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
       clock,
       log,
       onSource: (source) => beginEmpty({ source, controlPlane }),
+      onStore: (store) => {
+        quarantineStatus = new QuarantineStatus({ store, replica: config.replica, clock, log });
+        if (controlPlane.isReady) quarantineStatus.request(controlPlane.quarantined());
+        return quarantineStatus;
+      },
       onRevision: (snapshot) => {
         swaps.loaded(snapshot.revision);
         routing.offer(snapshot);

@@ -1,6 +1,8 @@
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
-import type { AdsSession, SessionEvent } from './ads/session.ts';
+import type { QuarantinedShard } from '#ports/replica-board.ts';
+import type { AdsSession } from './ads/session.ts';
+import type { SessionEvent } from './ads/session-event.ts';
 
 /** Counts and logs what Envoys answer. A rejected resource is an error for the on-call engineer: the old one stays. */
 export function watchEvents({ metrics, log }: { readonly metrics: Metrics; readonly log: Log }) {
@@ -19,6 +21,24 @@ export function watchEvents({ metrics, log }: { readonly metrics: Metrics; reado
     if (event.kind === 'unknown_type' && unknownTypes.size < 100 && !unknownTypes.has(event.typeUrl)) {
       unknownTypes.add(event.typeUrl);
       log.warn({ node: session.node, typeUrl: event.typeUrl }, 'a resource type that is not served was asked for');
+    }
+  };
+}
+
+/** Counts the shards that are kept back, and logs each that begins or ceases to be. */
+export function watchQuarantine({ metrics, log }: { readonly metrics: Metrics; readonly log: Log }) {
+  const count = metrics.gauge('gateway_xds_quarantined', 'Shard entries kept at their last good value or left out.');
+  let known = new Map<string, QuarantinedShard>();
+  return (quarantined: readonly QuarantinedShard[]): void => {
+    const before = known;
+    known = new Map(quarantined.map((entry) => [`${entry.kind}/${entry.shard}`, entry]));
+    count.set(known.size);
+    for (const [name, entry] of known) {
+      const was = before.get(name);
+      if (was?.at !== entry.at || was.serving !== entry.serving) log.error({ ...entry }, 'shard quarantined');
+    }
+    for (const [name, { kind, shard, pointer }] of before) {
+      if (!known.has(name)) log.info({ kind, shard, pointer }, 'shard released from quarantine');
     }
   };
 }

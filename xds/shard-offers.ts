@@ -1,7 +1,8 @@
 import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
 import type { RoutingSnapshot, Shard, ShardDirectory } from '#domain/routing/types.ts';
 import type { QuarantinedShard } from '#ports/replica-board.ts';
-import type { AdsSession, SessionEvent } from './ads/session.ts';
+import type { AdsSession } from './ads/session.ts';
+import type { SessionEvent } from './ads/session-event.ts';
 import type { ControlPlaneOptions } from './control-plane.ts';
 import { quarantineRecord } from './quarantine.ts';
 import type { Resource } from './snapshot/resource.ts';
@@ -73,6 +74,7 @@ export class ShardOffers {
   readonly #entries = new Map<string, Entry>();
   readonly #quarantined = new Set<Entry>();
   #shards = NO_SHARDS;
+  #quarantineChanges = 0;
 
   constructor(options: ShardOffersOptions) {
     this.#options = options;
@@ -112,14 +114,17 @@ export class ShardOffers {
   }
 
   /** An Envoy rejected something. @returns what others are to be told; undefined when it concerns nobody else */
-  rejected(session: AdsSession, { type, culprit, error }: Rejection): Pick<OfferChanges, 'clusters' | 'endpoints'> | undefined {
+  rejected(
+    session: AdsSession,
+    { type, culprit, error }: Rejection,
+  ): Pick<OfferChanges, 'clusters' | 'endpoints'> | undefined {
     if (culprit === undefined || (type !== 'cluster' && type !== 'endpoint')) return undefined;
     const entry = this.#entries.get(culprit.name);
     if (entry === undefined) return undefined;
-    const { offered, fallback } = entry;
-    if (resourceOf(fallback, type)?.version === culprit.version) entry.fallback = undefined;
-    if (offered === undefined || resourceOf(offered, type)?.version !== culprit.version) return undefined;
     if (this.#isHeldElsewhere(session, type, culprit)) return undefined;
+    const { offered } = entry;
+    if (resourceOf(entry.fallback, type)?.version === culprit.version) entry.fallback = undefined;
+    if (offered === undefined || resourceOf(offered, type)?.version !== culprit.version) return undefined;
     entry.offered = entry.fallback;
     entry.fallback = undefined;
     const { kind, shardName, quarantine } = entry;
@@ -141,6 +146,11 @@ export class ShardOffers {
   forget(name: string): void {
     this.#entries.delete(name);
     this.#place(name, undefined);
+  }
+
+  /** Another number whenever `quarantined` has changed. */
+  get quarantineChanges(): number {
+    return this.#quarantineChanges;
   }
 
   isQuarantined(name: string): boolean {
@@ -206,19 +216,24 @@ export class ShardOffers {
       readonly node?: string | undefined;
     },
   ): void {
-    const { kind, shardName } = entry;
+    const { kind, shardName, quarantine } = entry;
     const { refused, type, node, ...rest } = refusal;
     const record = quarantineRecord({
       ...{ ...rest, kind, shardName, type, node },
       ...{ good: entry.offered?.shard, atMs: this.#options.nowMs() },
     });
-    this.#settle(entry, { record, refused });
+    // The same mistake once more is no news.
+    const isKnown =
+      refused === undefined && quarantine?.refused === undefined && quarantine?.record.error === record.error;
+    if (!isKnown) this.#settle(entry, { record, refused });
   }
 
   #settle(entry: Entry, quarantine: Entry['quarantine']): void {
+    if (entry.quarantine === undefined && quarantine === undefined) return;
     entry.quarantine = quarantine;
     this.#quarantined.delete(entry);
     if (quarantine !== undefined) this.#quarantined.add(entry);
+    this.#quarantineChanges += 1;
   }
 
   /** What to go back to when the next value is rejected. */

@@ -7,7 +7,7 @@ import {
   type XdsSwapFacts,
 } from '#domain/routing/swap/swap-facts.ts';
 import type { ReplicaBoard } from '#ports/replica-board.ts';
-import type { SessionEvent } from './ads/session.ts';
+import type { SessionEvent } from './ads/session-event.ts';
 import { TYPE_URL } from './snapshot/resource-types.ts';
 
 /** Names and text of one rejection that are kept; the log has them whole. */

@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import { monotonicMs } from './harness.ts';
 
 /** One answered query: which shard served it, by which routing revision. */
 export interface Served {
@@ -6,6 +7,7 @@ export interface Served {
   /** `<kind>/<shard>`, '' on an error. */
   readonly servedBy: string;
   readonly revision: number;
+  /** `monotonicMs` */
   readonly receivedAtMs: number;
 }
 
@@ -44,7 +46,7 @@ export class EdgeProber implements Disposable {
             status: response.statusCode ?? 0,
             servedBy: String(response.headers['x-served-by'] ?? ''),
             revision: Number(response.headers['x-routing-revision'] ?? 0),
-            receivedAtMs: performance.now(),
+            receivedAtMs: monotonicMs(),
           }),
         );
       });

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** What every benchmark shares: interleaved runs, medians with their spread, a table to read, one line of JSON at the end. */
 
 export interface Summary {
@@ -55,4 +57,36 @@ export function printTable(rows: readonly (readonly string[])[]): void {
 /** With `--json` the figures as the last line, for whoever compares them. */
 export function printJson(figures: Readonly<Record<string, unknown>>, argv: readonly string[] = process.argv): void {
   if (argv.includes('--json')) process.stdout.write(`${JSON.stringify(figures)}\n`);
+}
+
+/** Milliseconds that mean the same in every process of this machine. */
+export const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+/** The value below which `part` (0 to 1) of the values lie; 0 of none. */
+export const percentile = (values: readonly number[], part: number): number =>
+  values.toSorted((left, right) => left - right)[Math.min(values.length - 1, Math.floor(values.length * part))] ?? 0;
+
+/** A row of a table: p50, p90, p99 and the largest. */
+export const percentileRow = (name: string, values: readonly number[]): string[] => [
+  name,
+  ...[0.5, 0.9, 0.99, 1].map((part) => percentile(values, part).toFixed(1)),
+];
+
+/** Two digits are enough for a figure to be compared. */
+export const rounded = (value: number): number => Number(value.toFixed(2));
+
+/** Starts `task` at a steady rate; a slow one does not delay the next. */
+export async function atRate<Value>(
+  count: number,
+  perSecond: number,
+  task: (index: number) => Promise<Value>,
+): Promise<Value[]> {
+  const startMs = monotonicMs();
+  const running: Promise<Value>[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const waitMs = startMs + (index * 1_000) / perSecond - monotonicMs();
+    if (waitMs > 0) await sleep(waitMs);
+    running.push(task(index));
+  }
+  return Promise.all(running);
 }

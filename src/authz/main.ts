@@ -17,10 +17,11 @@ import { createCheck } from './ext-authz/check.ts';
 import { createCheckObserver } from './ext-authz/check-observer.ts';
 import { createDecisionIds } from './ext-authz/decision-ids.ts';
 import { RevisionUse } from './ext-authz/revision-use.ts';
-import { startExtAuthzServer } from './ext-authz/server.ts';
+import { type ExtAuthzServerOptions, startExtAuthzServer } from './ext-authz/server.ts';
 import { SnapshotKeeper } from './ext-authz/snapshot-keeper.ts';
 import { buildApp } from './http/build-app.ts';
 import { decideCaller } from './http/decide-caller.ts';
+import { addLeave } from './http/leave.ts';
 import { systemRoutes } from './http/system-routes.ts';
 import { readinessOf } from './readiness.ts';
 
@@ -46,7 +47,9 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
   const { board, source } = storage;
 
   // What decisions are made from. The board hears of every step, because others wait for it (stamps, "applied").
-  const keeper = stack.use(new SnapshotKeeper({ source, board, clock }));
+  const keeper = stack.use(
+    new SnapshotKeeper({ source, board, clock, read: (revision) => storage.routingStore.revision(revision) }),
+  );
   let iamRevision = 0;
   const announce = () =>
     board.announce({ role: 'authz', replica: config.replica, routingRevision: keeper.newestRevision(), iamRevision });
@@ -112,9 +115,29 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
       ...routingRoutes({ routingStore: storage.routingStore, routingSource: source, board, clock }),
     ],
   });
+  // Before the routing is here, every request of a tenant would be denied. Where there is none, or none that can be read,
+  // the API is what it is published by.
+  const knowsRouting = () => keeper.newestRevision() > 0 || source.isComplete() || source.problem() !== undefined;
+  const canDecide = () => index.isUsable() && knowsRouting();
+  await serve({ app, config, stack, checks: { listen: config.grpcListen, check, routing: keeper, canDecide, log } });
+  return stack;
+}
+
+/**
+ * Opens both servers. The end runs from here backwards: Envoys are told and served until they have noticed, then checks
+ * and requests under way are answered to their end, and what they are answered from goes last, the connection to NATS
+ * after everything.
+ */
+async function serve(parts: {
+  readonly app: ReturnType<typeof buildApp>;
+  readonly config: AuthzConfig;
+  readonly stack: AsyncDisposableStack;
+  readonly checks: ExtAuthzServerOptions;
+}): Promise<void> {
+  const { app, config, stack } = parts;
+  const leaveApi = addLeave(app);
   stack.defer(() => app.close());
   await app.listen({ host: config.httpListen.host, port: config.httpListen.port });
-  const canDecide = () => index.isUsable();
-  stack.use(await startExtAuthzServer({ listen: config.grpcListen, check, routing: keeper, canDecide, log }));
-  return stack;
+  const checks = stack.use(await startExtAuthzServer(parts.checks));
+  stack.defer(async () => void (await Promise.all([checks.drain(), leaveApi()])));
 }

@@ -2,6 +2,8 @@ import type { Command } from './command.ts';
 import { adminBootstrap } from './commands/admin-bootstrap.ts';
 import { assignmentsCreate, assignmentsDelete, assignmentsList } from './commands/assignments.ts';
 import { login, logout, whoami } from './commands/login.ts';
+import { logsFind } from './commands/logs-find.ts';
+import { logsVerify } from './commands/logs-verify.ts';
 import { routingDiff } from './commands/routing-diff.ts';
 import { routingExplain } from './commands/routing-explain.ts';
 import { routingMove, routingPush, routingRollback } from './commands/routing-publish.ts';
@@ -32,6 +34,8 @@ export const COMMANDS: readonly Command[] = [
   routingStatus,
   routingSwap,
   routingWatch,
+  logsVerify,
+  logsFind,
   status,
   version,
 ];

@@ -54,6 +54,8 @@ export interface CommandContext {
   readonly tokens: TokenStore;
   discover(): Promise<Discovery>;
   gateway(): Promise<Gateway>;
+  /** Folders that may be the data folder of a development gateway, nearest first. */
+  dataFolders(): readonly string[];
   /** Ctrl-C, for a command that ends by it: from this call on it aborts the signal instead of the process. */
   interrupted(): AbortSignal;
   /** Waits so long, or until the signal. */

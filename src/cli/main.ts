@@ -6,7 +6,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { CommandContext, ParsedArgs } from './command.ts';
 import { COMMANDS } from './command-table.ts';
-import { discover } from './discover.ts';
+import { candidateFolders, discover } from './discover.ts';
 import { UsageError } from './failures.ts';
 import { answers, createGateway } from './gateway-client.ts';
 import { runCommandLine } from './run.ts';
@@ -22,12 +22,15 @@ const setting = (name: string): string | undefined => (env[name] === '' ? undefi
 async function contextFor(parsed: ParsedArgs, terminal: Terminal): Promise<CommandContext> {
   await trustAuthority(parsed.text('ca'));
   const tokens = createTokenStore(join(setting('XDG_CONFIG_HOME') ?? join(homedir(), '.config'), 'gatewayctl'));
+  const folders = {
+    dataFolder: setting('GATEWAY_DATA'),
+    currentFolder: process.cwd(),
+    cloneFolder: fileURLToPath(new URL('../..', import.meta.url)),
+  };
   const search = once(() =>
     discover({
+      ...folders,
       url: parsed.text('url') ?? setting('GATEWAY_URL'),
-      dataFolder: setting('GATEWAY_DATA'),
-      currentFolder: process.cwd(),
-      cloneFolder: fileURLToPath(new URL('../..', import.meta.url)),
       answers: (url) => answers(url, fetch),
     }),
   );
@@ -36,6 +39,7 @@ async function contextFor(parsed: ParsedArgs, terminal: Terminal): Promise<Comma
     terminal,
     tokens,
     discover: search,
+    dataFolders: () => candidateFolders(folders),
     gateway: async () => {
       const { url } = await search();
       const token = setting('GATEWAY_TOKEN');

@@ -13,6 +13,8 @@ export interface Terminal {
   err(text: string): void;
   /** All of standard input as text. @throws Error when it is larger than 64 MiB */
   readInput(): Promise<string>;
+  /** Standard input as it comes, of any size. */
+  input(): AsyncIterable<Uint8Array>;
   /** Asks on standard error and reads one line without showing it. @throws Error when the person gives up (Ctrl-C) */
   askSecret(question: string): Promise<string>;
 }
@@ -32,6 +34,7 @@ export function createTerminal(streams: {
     out: (text) => void stdout.write(text),
     err: (text) => void stderr.write(text),
     readInput: () => readAll(stdin),
+    input: () => stdin,
     askSecret: (question) => askSecret(stdin, stderr, question),
   };
 }

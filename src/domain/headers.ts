@@ -6,6 +6,9 @@ export const HEADER = {
   requestId: 'x-request-id',
   traceparent: 'traceparent',
   tracestate: 'tracestate',
+  /** Names a command whose message does not; to nodes: the id of every command, by whichever way it came. */
+  commandId: 'x-command-id',
+  /** What HTTP clients call the same; `x-command-id` where both are meant. */
   idempotencyKey: 'idempotency-key',
   principalId: 'x-principal-id',
   principalKind: 'x-principal-kind',
@@ -16,10 +19,12 @@ export const HEADER = {
   gatewayError: 'x-gateway-error',
   /** Set by ext_authz alone: names the cluster that a located route sends the request to. */
   gatewayCluster: 'x-gateway-cluster',
-  /** The command id of the final message, for the retry policy. */
+  /** The command id, for the retry policy: as a JSON list, because Envoy prints the field of a message so. */
   gatewayCommandId: 'x-gateway-command-id',
   /** Never set by anybody: a route by this header leads nowhere. */
   gatewayUnset: 'x-gateway-unset',
+  /** The gRPC status of a refusal, while Envoy's gRPC-Web filter puts its own in the place of it. */
+  gatewayGrpcStatus: 'x-gateway-grpc-status',
 } as const;
 
 /** Request headers that only the gateway may set: stripped from what a client sends, before anything reads them. */

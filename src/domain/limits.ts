@@ -12,6 +12,8 @@ export const LIMITS = {
   upstreamTimeoutMs: 10_000,
   extAuthzTimeoutMs: 2_000,
   extAuthzStreamsMaxCount: 10_000,
+  /** How long a service that ends goes on serving until the Envoys have noticed: more than two of their health checks. */
+  drainNoticeMaxMs: 5_000,
 
   // Decisions
   accessTokenMaxBytes: 4_096,
@@ -123,6 +125,10 @@ export const LIMITS = {
   nodeForgetAfterMs: 60_000,
   /** Quarantined shards a replica tells others of, and those its record in the store names; the metric counts all. */
   quarantinedToldMaxCount: 50,
-  quarantinedStoredMaxCount: 1_000,
+  quarantinedStoredMaxCount: 500,
   quarantineErrorMaxChars: 500,
+
+  // Logs
+  /** A line of the access log that is read back: all headers in it, with every byte escaped, are shorter. */
+  accessLogLineMaxBytes: 1_048_576,
 } as const;

@@ -22,8 +22,8 @@ export interface Child {
 
 const ENVOY_WORKERS = 2;
 const ENVOY_LOG_FLUSH_MS = 500;
-/** Streams still open when Envoy is asked to end get this long. */
-const ENVOY_DRAIN_SECONDS = 2;
+/** How long clients get to notice that Envoy ends; new connections are served for so long. */
+export const ENVOY_DRAIN_SECONDS = 2;
 
 /** All children in the order of their start. */
 export function describeChildren(

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
+import { LIMITS } from '#domain/limits.ts';
 import { ConfigurationError } from '#platform/env.ts';
 import { createLog } from '#platform/log.ts';
-import { describeChildren } from './children.ts';
+import { describeChildren, ENVOY_DRAIN_SECONDS } from './children.ts';
 import { readConfig } from './config.ts';
 import { createConsole } from './console.ts';
 import { openDataFolder } from './data/folder.ts';
@@ -23,8 +24,8 @@ import { realTimers } from './supervise/start-process.ts';
  * Exit codes: 0 after a clean stop, 1 when it cannot start, 2 on bad configuration.
  */
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
-/** Envoy gets this long to finish what it has when everything stops. */
-const DRAIN_BOUND_MS = 2_000;
+/** What Envoy gets to finish what it has when everything stops: no request of a shard takes longer than its timeout. */
+const ENVOY_DRAIN = { noticeMs: ENVOY_DRAIN_SECONDS * 1_000, requestsMs: LIMITS.upstreamTimeoutMs };
 
 const startedAtMs = performance.now();
 const console = createConsole(process.stdout, process.env);
@@ -70,7 +71,7 @@ async function serve(prepared: Prepared, runFile: RunFileWriter): Promise<void> 
     console,
     // A routing file is the routing: nothing of ours goes before it.
     afterStorage: () => (layout.config.environment['GATEWAY_ROUTING_FILE'] ? Promise.resolve() : seed(layout)),
-    drain: () => drainEnvoy(addressesOf(layout).envoyAdmin, DRAIN_BOUND_MS),
+    drain: () => drainEnvoy(addressesOf(layout).envoyAdmin, ENVOY_DRAIN),
     onPids: () => void writeRunFile(),
   });
   try {

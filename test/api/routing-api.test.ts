@@ -109,6 +109,7 @@ describe('showing', () => {
     expect([reload.status, reload.body]).toEqual([200, { revision: 1, applied: 'all' }]);
     const status = await as({ method: 'GET', path: '/admin/routing/status' });
     expect(status.body).toEqual({
+      quarantined: [],
       envoys: [],
       replicas: [
         {

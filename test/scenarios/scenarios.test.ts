@@ -15,6 +15,7 @@ interface ScenarioRequest {
   readonly tenants?: readonly string[];
   readonly resource?: string;
   readonly message?: Question['message'];
+  readonly ids?: Question['ids'];
   readonly want: string;
 }
 interface Scenario {
@@ -22,7 +23,10 @@ interface Scenario {
   readonly requests: readonly ScenarioRequest[];
 }
 
-const MEMBERS = ['as', 'token', 'session', 'issuedAt', 'endpoint', 'tenant', 'tenants', 'resource', 'message', 'want'];
+const MEMBERS = [
+  ...['as', 'token', 'session', 'issuedAt', 'endpoint'],
+  ...['tenant', 'tenants', 'resource', 'message', 'ids', 'want'],
+];
 const BUILT_IN = Object.fromEntries(
   BUILT_IN_ROLES.map((role) => [role.id, role.rights.map(({ action, resource }) => `${action} on ${resource}`)]),
 );
@@ -43,6 +47,7 @@ function toQuestion(request: ScenarioRequest): Question {
     tenants: request.tenants ?? (request.tenant === undefined ? [] : [request.tenant]),
     ...(user === undefined ? {} : { token: { user, session, issuedAt, state } }),
     ...(request.resource === undefined ? {} : { resource: request.resource }),
+    ...(request.ids === undefined ? {} : { ids: request.ids }),
     message: request.message ?? { aggregate_type: [], aggregate_id: [], command_id: [] },
   });
 }

@@ -27,6 +27,8 @@ export interface Question {
   readonly tenants: readonly string[];
   /** Absent: the endpoint takes no command. */
   readonly message?: Readonly<Record<'aggregate_type' | 'aggregate_id' | 'command_id', readonly string[]>>;
+  /** What the headers that can name a command say, the stronger first; null: there several times. */
+  readonly ids?: readonly (string | null)[];
 }
 
 /** `allow <cluster>` or the code of the refusal. */
@@ -88,8 +90,14 @@ function covers(right: string, { action = '', resource, message }: Question): bo
 const glob = (pattern: string, text: string): boolean =>
   pattern.endsWith('*') ? text.startsWith(pattern.slice(0, pattern.length - 1)) : text === pattern;
 
-function judgeMessage({ message }: Question): string | undefined {
+function judgeMessage({ message, ids = [] }: Question): string | undefined {
   if (message === undefined) return undefined;
-  const whole = Object.values(message).every((values) => values.length === 1 && values[0] !== '');
-  return whole ? undefined : 'validation_failed';
+  const whole = [message.aggregate_type, message.aggregate_id].every(([value = '', ...more]) => {
+    return value !== '' && more.length === 0;
+  });
+  // Every place that names the command: there must be one at least, well formed, and all must name the same.
+  const names = [...message.command_id.filter((id) => id !== ''), ...ids];
+  const [name] = names;
+  const clear = message.command_id.length < 2 && typeof name === 'string' && names.every((other) => other === name);
+  return whole && clear && /^[A-Za-z0-9._:~@-]{1,128}$/.test(name ?? '') ? undefined : 'validation_failed';
 }

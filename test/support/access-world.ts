@@ -47,6 +47,7 @@ interface Asked extends Pick<Question, 'tenants'> {
   readonly token?: Question['token'] | undefined;
   readonly resource?: string;
   readonly message?: Question['message'];
+  readonly ids?: Question['ids'];
 }
 
 /** The oracle's question about a row. */
@@ -59,6 +60,7 @@ export const questionOf = (row: EndpointRow, rest: Asked): Question => ({
   ...(rest.token === undefined ? {} : { token: rest.token }),
   ...(rest.resource === undefined || row.resource?.from !== 'path' ? {} : { resource: rest.resource }),
   ...(rest.message === undefined || row.resource?.from !== 'message' ? {} : { message: rest.message }),
+  ...(rest.ids === undefined || row.resource?.from !== 'message' ? {} : { ids: rest.ids }),
 });
 
 const NO_MESSAGE = { aggregate_type: [], aggregate_id: [], command_id: [] } as const;
@@ -89,6 +91,7 @@ export function answerOf(world: World, row: EndpointRow, question: Question, ind
             },
       pathResource: question.resource,
       message: question.message ?? NO_MESSAGE,
+      commandIdHeaders: (question.ids ?? []).map((id) => id ?? undefined),
     },
     {
       access: index,

@@ -184,6 +184,8 @@ export function checkFixture(options: { readonly pem?: string; readonly observer
   const keeper = new SnapshotKeeper({ source, board, clock });
   const denials: DenialRecord[] = [];
   const state = { stalenessMs: 0 };
+  /** The routing revisions that requests were decided by. */
+  const used: (readonly [revision: number, atMs: number])[] = [];
   const check: Check = createCheck({
     endpoints: compileEndpoints(ENDPOINTS),
     access: index,
@@ -191,6 +193,7 @@ export function checkFixture(options: { readonly pem?: string; readonly observer
     maxStalenessMs: 600_000,
     tokens: createTokenVerifier({ issuer: ISSUER, signingKey: (kid) => index.signingKey(kid) }),
     routing: keeper,
+    revisionUse: { decided: (revision, atMs) => void used.push([revision, atMs]) },
     clock,
     newDecisionId: createDecisionIds(),
     observer: {
@@ -202,7 +205,7 @@ export function checkFixture(options: { readonly pem?: string; readonly observer
     },
   });
   const tokenOf = (userId: string, overrides: object = {}) => signToken(key, claimsOf(userId, overrides));
-  return { key, clock, index, put, source, board, keeper, check, denials, state, tokenOf };
+  return { key, clock, index, put, source, board, keeper, check, denials, used, state, tokenOf };
 }
 
 export interface TestRequest {

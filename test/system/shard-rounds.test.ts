@@ -1,19 +1,23 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectNats } from '#adapters/nats/connection.ts';
 import { assign, bootstrapAdmin, move, type Person, signUp } from '../support/edge-client.ts';
 import { type RunningGateway, startGateway } from '../support/launcher.ts';
 import { startLoad } from '../support/load/load.ts';
 import type { LoadAnswer } from '../support/load/load-answer.ts';
 import { type Judgement, LoadJudge } from '../support/load/load-judge.ts';
 import { type NodeFarm, startNodeFarm } from '../support/load/node-farm.ts';
+import { publisherByApi, publisherByStorage } from '../support/load/publishers.ts';
 import { ShardRounds } from '../support/load/shard-rounds.ts';
+import { silentLog } from '../support/nats.ts';
 import { until } from '../support/wait.ts';
 
 /**
  * Shards come and go under load, and no request notices: 500 requests/s, half of them queries over HTTP/1.1 and half
  * commands over gRPC with command ids, while a tenant is moved from shard to shard, each a node that was just started
- * and is ended after its removal. Nothing is repeated by the client.
+ * and is ended after its removal. Half of the rounds are published by the admin API, half in one go straight to the storage,
+ * so that only the order kept by xds is between them. Nothing is repeated by the client.
  */
 const REQUESTS_PER_SECOND = 500;
 /** Rounds are spread over the requests instead of done as fast as they can be. */
@@ -64,7 +68,9 @@ interface Ran extends Judgement {
 
 /** Rounds under load, judged. */
 async function runRounds({ name, requestsMinCount, roundsMinCount, meanwhile }: Run): Promise<Ran> {
-  const rounds = await ShardRounds.begin({ http, admin, farm, judge, tenant: TENANT, name });
+  await using link = await connectNats({ url: (await gateway.run()).nats, name: 'rounds', log: silentLog });
+  const publishers = [publisherByApi(http, admin), publisherByStorage(link)] as const;
+  const rounds = await ShardRounds.begin({ http, admin, farm, judge, publishers, tenant: TENANT, name });
   await using load = startLoad({
     http,
     token: member.token,
@@ -83,7 +89,7 @@ async function runRounds({ name, requestsMinCount, roundsMinCount, meanwhile }: 
   await load.stop();
   const judgement = await judge.judge(load.answers, accessLog());
   const { explained: _, ...figures } = judgement;
-  const counts = { rounds: rounds.count, retries: rounds.retries };
+  const counts = { rounds: rounds.count, retries: publishers[0].retries + publishers[1].retries };
   process.stdout.write(`${name}: ${JSON.stringify({ ...figures, ...counts })}\n`);
   return { ...judgement, ...counts, answers: load.answers };
 }

@@ -11,6 +11,7 @@ export const DELTA_ADS_PATH = '/envoy.service.discovery.v3.AggregatedDiscoverySe
 const KEEPALIVE_TIME_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;
 const STOP_BOUND_MS = 2_000;
+const STOPPING = 'this replica is stopping';
 
 const passThrough = (bytes: Buffer): Buffer => bytes;
 const ADS_SERVICE = {
@@ -49,13 +50,18 @@ export async function startAdsServer(options: {
 }): Promise<AdsServer> {
   const { host, registry, log } = options;
   const streams = new Set<Stream>();
+  let isStopping = false;
   const server = new Server({
     'grpc.max_receive_message_length': LIMITS.xdsMessageMaxBytes,
     'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
   server.addService(ADS_SERVICE, {
-    DeltaAggregatedResources: (stream: Stream) => serve(stream, { host, registry, log, streams }),
+    DeltaAggregatedResources: (stream: Stream) => {
+      // An Envoy may open its next stream on the same connection before it has read that the connection ends too.
+      if (isStopping) refuse(stream, STOPPING);
+      else serve(stream, { host, registry, log, streams });
+    },
   });
   const port = await bind(server, options.listen);
   log.info({ host: options.listen.host, port }, 'ADS listens');
@@ -63,7 +69,8 @@ export async function startAdsServer(options: {
     address: `${options.listen.host}:${port}`,
     streamsCount: () => streams.size,
     [Symbol.asyncDispose]: async () => {
-      for (const stream of streams) refuse(stream, 'this replica is stopping');
+      isStopping = true;
+      for (const stream of streams) refuse(stream, STOPPING);
       const overdue = setTimeout(() => server.forceShutdown(), STOP_BOUND_MS);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       clearTimeout(overdue);
@@ -103,7 +110,7 @@ function serve(stream: Stream, { host, registry, log, streams }: Serving): void 
   };
   stream.on('data', (bytes: Buffer) => {
     try {
-      session.receive(parseDeltaRequest(registry, bytes));
+      session.receive(parseDeltaRequest(bytes));
     } catch (error) {
       log.error({ err: error, peer, node: session.node }, 'request failed');
       refuse(stream, 'the request cannot be read');

@@ -1,14 +1,13 @@
-import { LIMITS } from '#domain/limits.ts';
 import type { EnvoyState } from '#ports/replica-board.ts';
 import { NO_STAMP, type Resource, stampOfVersion } from '../snapshot/resource.ts';
 import type { ResourceView } from '../snapshot/resource-table.ts';
 import { type ResourceType, resourceTypeOf, TYPE_URL, TYPES_IN_ORDER } from '../snapshot/resource-types.ts';
 import type { DeltaRequest } from './delta-request.ts';
 import { encodeDeltaResponse } from './delta-response.ts';
-import { type Reception, Subscription } from './subscription.ts';
-
-/** Rejections remembered for the status page. */
-const REJECTIONS_MAX_COUNT = 20;
+import { Rejections } from './rejections.ts';
+import type { SessionEvent } from './session-event.ts';
+import { type Delta, type Reception, Subscription } from './subscription.ts';
+import { WarmClusters } from './warm-clusters.ts';
 
 /** What all streams share: the tables, and what the control plane knows of removed clusters. */
 export interface SessionContext {
@@ -37,19 +36,6 @@ export interface SessionPort {
   readonly onChange: (event: SessionEvent) => void;
 }
 
-export type SessionEvent =
-  | { readonly kind: 'stamp_acked'; readonly stamp: number }
-  | {
-      readonly kind: 'rejected';
-      readonly type: ResourceType;
-      readonly names: readonly string[];
-      readonly error: string;
-      /** The one resource that it was, once it is known. */
-      readonly culprit?: { readonly name: string; readonly version: string };
-    }
-  | { readonly kind: 'unknown_type'; readonly typeUrl: string }
-  | { readonly kind: 'known' };
-
 /**
  * One Envoy on one delta ADS stream, apart from the socket. It decides what that Envoy is told and when:
  *
@@ -58,21 +44,18 @@ export type SessionEvent =
  *   one stamp at a time, never an older one than the Envoy has;
  * - removed clusters only when the Envoy has routed by a revision without them for a while (`settle`);
  * - nothing to an Envoy that comes back with a configuration until it said by which revision it routes: a replica that
- *   is behind must not tell it anything.
- *
- * Nothing outlives the stream.
+ *   is behind must not tell it anything. Nothing outlives the stream.
  */
 export class AdsSession {
   readonly #context: SessionContext;
   readonly #port: SessionPort;
   readonly #subscriptions: Readonly<Record<ResourceType, Subscription>>;
   readonly #connectedAtMs: number;
-  /** Clusters this Envoy has not said to hold warm yet. */
-  readonly #unwarmed = new Set<string>();
+  readonly #warmth: WarmClusters;
+  readonly #rejections = new Rejections();
   #node: string | undefined;
   #route: Resource | undefined;
   #settledStamp = NO_STAMP;
-  #rejections: EnvoyState['rejected'] = [];
   #nonces = 0;
   #isWritable = true;
   #isOpen = true;
@@ -100,7 +83,7 @@ export class AdsSession {
         nextNonce,
       }),
     };
-    for (const name of context.clusters.names()) this.#unwarmed.add(name);
+    this.#warmth = new WarmClusters(context.clusters.names());
   }
 
   /** Undefined before the first request. */
@@ -120,7 +103,7 @@ export class AdsSession {
 
   /** Whether the next stamp could be sent now. */
   get isReadyForStamp(): boolean {
-    return this.#isOpen && this.#unwarmed.size === 0 && !this.#subscriptions.route.isAwaiting;
+    return this.#isOpen && this.#warmth.isComplete && !this.#subscriptions.route.isAwaiting;
   }
 
   receive(request: DeltaRequest): void {
@@ -145,6 +128,9 @@ export class AdsSession {
       this.#refuse(`this replica is at revision ${this.#context.newestRevision()}, behind what the Envoy has`);
       return;
     }
+    if (type === 'endpoint') this.#answerWarming(request.subscribe);
+    // Meant for it before it said that it has a newer one.
+    if (this.ackedStamp > stampOfVersion(this.#route?.version)) this.#route = undefined;
     this.#learn(type, reception, request.initialVersions);
     this.#pump();
     if (this.ackedStamp !== before) this.#port.onChange({ kind: 'stamp_acked', stamp: this.ackedStamp });
@@ -153,13 +139,10 @@ export class AdsSession {
 
   /** Resources changed in their tables. */
   changed(type: Exclude<ResourceType, 'route'>, names: readonly string[]): void {
-    if (type === 'cluster') {
+    if (type === 'cluster' || type === 'endpoint') {
       for (const name of names) {
-        if (this.#context.clusters.get(name) === undefined) this.#unwarmed.delete(name);
-        else if (this.#subscriptions.cluster.ackedVersion(name) === undefined && !this.#holdsEndpoints(name)) {
-          // What this Envoy rejected will not be sent to it again, so it is not waited for either.
-          if (!this.#hasRejected(name)) this.#unwarmed.add(name);
-        }
+        if (this.#context.clusters.get(name) === undefined || this.#hasRejected(name)) this.#warmth.giveUp(name);
+        else this.#warmth.expect(name);
       }
     }
     this.#subscriptions[type].changed(names);
@@ -219,12 +202,8 @@ export class AdsSession {
       stamp: Math.max(0, this.stamp),
       acked: Math.max(0, this.ackedStamp),
       connectedAt: new Date(this.#connectedAtMs).toISOString(),
-      rejected: this.#rejections,
+      rejected: this.#rejections.list,
     };
-  }
-
-  #holdsEndpoints(name: string): boolean {
-    return this.#subscriptions.endpoint.ackedVersion(name) !== undefined;
   }
 
   /** Whether this Envoy rejected the cluster or the endpoints that there are now. */
@@ -241,43 +220,61 @@ export class AdsSession {
 
   /** What an answer tells of warm clusters and of rejections. */
   #learn(type: ResourceType, reception: Reception, initialVersions: Readonly<Record<string, string>>): void {
-    const held = reception.kind === 'ack' ? reception.names : Object.keys(initialVersions);
-    if (type === 'endpoint') for (const name of held) this.#unwarmed.delete(name);
-    if (type === 'cluster') {
-      // A cluster of DNS names has no endpoints to acknowledge: Envoy acknowledges it when it is resolved.
-      for (const name of held) if (this.#context.endpoints.get(name) === undefined) this.#unwarmed.delete(name);
+    if (type === 'cluster' || type === 'endpoint') {
+      const held = reception.kind === 'ack' ? reception.names : Object.keys(initialVersions);
+      for (const name of held) if (this.#isWarm(type, name)) this.#warmth.arrived(name);
     }
     if (reception.kind === 'ack') this.#forgive(type, reception.names);
     if (reception.kind === 'nack') this.#remember(type, reception);
   }
 
+  /** Whether what was just acknowledged of a type says that a cluster is warm. Removals are acknowledged too. */
+  #isWarm(type: 'cluster' | 'endpoint', name: string): boolean {
+    const { cluster, endpoint } = this.#subscriptions;
+    const { clusters, endpoints } = this.#context;
+    if (type === 'endpoint') return endpoint.ackedVersion(name) !== undefined;
+    // One of DNS names is acknowledged when it is resolved; an earlier value may have waited in vain for endpoints.
+    return clusters.get(name) !== undefined && endpoints.get(name) === undefined && cluster.isUpToDate(name);
+  }
+
   #remember(type: ResourceType, rejection: Extract<Reception, { kind: 'nack' }>): void {
     const { names, error, culprit, version } = rejection;
+    const event = { kind: 'rejected', type, names, error } as const;
     if (culprit === undefined || version === undefined) {
-      this.#port.onChange({ kind: 'rejected', type, names, error });
+      this.#port.onChange(event);
       return;
     }
     const at = new Date(this.#context.nowMs()).toISOString();
-    const entry = { type: TYPE_URL[type], names: [culprit], error, at };
-    this.#rejections = [...this.#rejections, entry].slice(-REJECTIONS_MAX_COUNT);
-    this.#port.onChange({ kind: 'rejected', type, names, error, culprit: { name: culprit, version } });
+    this.#rejections.add({ type: TYPE_URL[type], names: [culprit], error, at });
+    this.#port.onChange({ ...event, culprit: { name: culprit, version } });
     // Nothing took its place: a stamp that waited for it would wait for ever.
-    if (this.#hasRejected(culprit)) this.#unwarmed.delete(culprit);
+    if (this.#hasRejected(culprit)) this.#warmth.giveUp(culprit);
   }
 
+  /** The last good version, sent again after a rejection, does not undo it; what exists no longer is no problem. */
   #forgive(type: ResourceType, names: readonly string[]): void {
-    if (this.#rejections.length === 0) return;
-    // The last good version, sent again after a rejection, does not undo it.
-    const settled = new Set(
-      names.filter((name) => this.#subscriptions[type].isUpToDate(name) && !this.#context.isQuarantined(name)),
-    );
-    this.#rejections = this.#rejections.filter(
-      (rejection) => rejection.type !== TYPE_URL[type] || !rejection.names.some((name) => settled.has(name)),
-    );
+    const open = new Set(names.filter((name) => !this.#context.isQuarantined(name)));
+    this.#rejections.settle((typeUrl, name) => {
+      if (!open.has(name)) return false;
+      if (type === 'cluster' && this.#context.clusters.get(name) === undefined) return true;
+      return typeUrl === TYPE_URL[type] && this.#subscriptions[type].isUpToDate(name);
+    });
+  }
+
+  /** Whoever does not ask for clusters first has one that warms: it waits for endpoints though it has the same. */
+  #answerWarming(names: readonly string[]): void {
+    const { cluster, endpoint } = this.#subscriptions;
+    if (!cluster.hasBegun) for (const name of names) endpoint.resend(name);
+  }
+
+  /** A changed cluster warms anew and wants its endpoints again, though they are the same. */
+  #followClusters({ resources, removed }: Delta): void {
+    for (const { name } of resources) this.#subscriptions.endpoint.resend(name);
+    for (const name of removed) this.#warmth.removed(name);
   }
 
   #refuse(reason: string): void {
-    this.#isOpen = false;
+    this.close();
     this.#port.refuse(reason);
   }
 
@@ -288,13 +285,9 @@ export class AdsSession {
         if (!this.#isOpen || !this.#isWritable) return;
         const delta = this.#subscriptions[type].next();
         if (delta === undefined) break;
-        // A changed cluster warms anew and wants its endpoints again, though they are the same.
-        if (type === 'cluster') for (const { name } of delta.resources) this.#subscriptions.endpoint.resend(name);
+        if (type === 'cluster') this.#followClusters(delta);
         this.#isWritable = this.#port.send(encodeDeltaResponse({ typeUrl: TYPE_URL[type], ...delta }));
       }
     }
   }
 }
-
-/** How long a stamp must have been acknowledged before clusters that it does without are removed. */
-export const SETTLE_AFTER_MS = LIMITS.clusterRemovalGraceMs;

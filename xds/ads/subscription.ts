@@ -105,7 +105,9 @@ export class Subscription {
   /** Sends a name again though its version is the same: the client has dropped what it held. */
   resend(name: string): void {
     if (!this.#wants(name)) return;
-    this.#sent.set(name, UNSURE);
+    if (this.#options.view.get(name) === undefined)
+      this.#sent.delete(name); // that there is none is told too
+    else this.#sent.set(name, UNSURE);
     this.#dirty.add(name);
   }
 
@@ -151,6 +153,10 @@ export class Subscription {
     return this.#bad.errorOf(name, version);
   }
 
+  get hasBegun(): boolean {
+    return this.#begun;
+  }
+
   /** Whether a response awaits its answer. */
   get isAwaiting(): boolean {
     return this.#inflight.size > 0;
@@ -168,8 +174,7 @@ export class Subscription {
       return;
     }
     this.#names.add(name);
-    // Subscribing again asks for the resource again, whatever was sent before.
-    this.#sent.delete(name);
+    this.#sent.delete(name); // subscribing again asks for the resource again
     this.#disregard(name);
     this.#dirty.add(name);
   }
@@ -223,7 +228,10 @@ export class Subscription {
       if (disregarded.has(name)) continue;
       names.push(name);
       if (resource === undefined) this.#acked.delete(name);
-      else if (this.#wants(name)) this.#acked.set(name, { version: resource.version, resource });
+      if (resource === undefined || !this.#wants(name)) continue;
+      this.#acked.set(name, { version: resource.version, resource });
+      // Nothing newer is there for it, or was rejected: it holds this one after all.
+      if (!this.#sent.has(name)) this.#sent.set(name, resource.version);
     }
     return { kind: 'ack', names };
   }
@@ -240,25 +248,20 @@ export class Subscription {
     if (resources.length === 1 && only !== undefined) {
       const isLatest = this.#sent.get(only.name) === only.version && !disregarded.has(only.name);
       this.#bad.add(only, error);
-      if (isLatest) this.#assumeAcked(only);
-      if (isLatest && this.#acked.get(only.name)?.resource !== undefined) this.resend(only.name);
+      const held = this.#acked.get(only.name);
+      if (isLatest && held === undefined) this.#sent.delete(only.name);
+      else if (isLatest) this.#sent.set(only.name, UNSURE); // it may have lost what it had: endpoints with their cluster
+      if (isLatest && held?.resource !== undefined && this.#wants(only.name)) this.#dirty.add(only.name);
       return { kind: 'nack', names, culprit: only.name, version: only.version, error };
     }
     const open = resources.filter(({ name }) => !disregarded.has(name));
-    for (const resource of open) this.#assumeAcked(resource);
+    // Envoy applies the valid ones of a rejected response: what is gone meanwhile has to be taken from it.
+    for (const { name, version } of open) if (this.#sent.get(name) === version) this.#sent.set(name, UNSURE);
     const again = open.map(({ name }) => name);
     const middle = Math.ceil(again.length / 2);
     this.#apart = [...this.#apart, again.slice(0, middle), again.slice(middle)].filter((group) => group.length > 0);
     for (const name of again) this.#dirty.delete(name);
     return { kind: 'nack', names, culprit: undefined, error };
-  }
-
-  /** After a rejection the client still holds what it had; a later version already on its way wins. */
-  #assumeAcked({ name, version }: Resource): void {
-    if (this.#sent.get(name) !== version) return;
-    const held = this.#acked.get(name);
-    if (held === undefined) this.#sent.delete(name);
-    else this.#sent.set(name, held.version);
   }
 
   /** The version to be sent now: the newest, or the last good one when this client rejected the newest. */
@@ -287,6 +290,9 @@ export class Subscription {
     else if (isUnknown || this.#options.mayRemove(name)) {
       this.#dirty.delete(name);
       removed.push(name);
+    } else {
+      // For a later look, also when it came here in a group.
+      this.#dirty.add(name);
     }
   }
 }

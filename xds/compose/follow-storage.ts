@@ -10,6 +10,7 @@ import { publishDocument } from '#app/publish-revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import type { Log } from '#platform/log.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { KeyValueStore } from '#ports/key-value-store.ts';
 
 const BUCKET = 'ROUTING';
 /** After a failure that waiting alone does not mend: an operator has to change something in NATS. */
@@ -24,6 +25,8 @@ export interface StorageOptions {
   /** A source that begins to load; what the listener throws is logged by the source. */
   readonly onSource: (source: RevisionSource) => Disposable;
   readonly onRevision: (snapshot: RoutingSnapshot) => void;
+  /** The bucket, for something else that is to be kept there; disposed with everything here. */
+  readonly onStore: (store: KeyValueStore) => AsyncDisposable;
 }
 
 /** The routing in NATS, as soon as it can be read and as long as this is not disposed. */
@@ -90,6 +93,7 @@ async function open(options: StorageOptions) {
   await using stack = new AsyncDisposableStack();
   const { link, clock, log, routingFile } = options;
   const store = new NatsKeyValueStore(link, BUCKET, log);
+  stack.use(options.onStore(store));
   let source: RevisionSource | undefined;
   const revisions = new RevisionStore({ store, log, known: () => source?.current() });
   const adopter = stack.use(new HeadAdopter({ store, revisions, clock, log }));

@@ -98,6 +98,8 @@ const ids = (): JsonObject => ({
   tracing: {
     random_sampling: { value: 100 },
     spawn_upstream_span: false,
+    // A filter does it, without an empty `tracestate`.
+    no_context_propagation: true,
     provider: {
       name: 'envoy.tracers.opentelemetry',
       typed_config: typed('envoy.config.trace.v3.OpenTelemetryConfig', {

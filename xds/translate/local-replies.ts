@@ -75,10 +75,11 @@ const LATE: readonly Reply[] = [
  */
 export const localReplies = (): JsonObject => ({
   mappers: [
+    ...EARLY.map(earlyGrpcWebMapper),
     ...EARLY.map((reply) => grpcMapper(reply, { early: true })),
     ...EARLY.map((reply) => problemMapper(reply, { early: true })),
     untouched(allOf(hasDetails("response.code_details == 'direct_response'"), statusIs(399, 'LE')), 'application/json'),
-    untouched(allOf(isDenial, isNativeGrpc)),
+    { ...untouched(allOf(isDenial, isNativeGrpc)), status_code: 200 },
     untouched(isDenial, 'application/problem+json'),
     ...LATE.map((reply) => grpcMapper(reply, { early: false })),
     ...LATE.map((reply) => problemMapper(reply, { early: false })),
@@ -87,7 +88,10 @@ export const localReplies = (): JsonObject => ({
 
 const isDenial = hasDetails("response.code_details == 'ext_authz_denied'");
 
-/** A request made of JSON by the transcoder has the content type too; its client speaks HTTP. */
+/**
+ * Native gRPC, and gRPC-Web behind the filter that makes native gRPC of it. A request made of JSON by the transcoder has
+ * the content type too; its client speaks HTTP.
+ */
 const isNativeGrpc = allOf(
   hasHeader('content-type', { string_match: { prefix: 'application/grpc' } }),
   hasHeader('x-envoy-original-method', { present_match: true, invert_match: true }),
@@ -108,11 +112,34 @@ const commonHeaders = ({ code }: Reply, { early }: { readonly early: boolean }):
   setHeader(HEADER.gatewayError, code),
 ];
 
-/** Envoy's own table of gRPC statuses is mostly not ours; a header that is there wins over it. */
-const grpcMapper = (reply: Reply, when: { readonly early: boolean }): JsonObject => ({
-  filter: allOf(isNativeGrpc, reply.when),
-  headers_to_add: [...commonHeaders(reply, when), setHeader('grpc-status', String(ERRORS[reply.code].grpc))],
-  body_format_override: { text_format_source: { inline_string: reply.detail } },
+/**
+ * Envoy's own table of gRPC statuses is mostly not ours; a header that is there wins over it. Clients of gRPC-Web look at
+ * the HTTP status first and take a gRPC status of their own from it, hence the 200, which native gRPC has anyway.
+ */
+const grpcMapper = (reply: Reply, when: { readonly early: boolean }): JsonObject => {
+  const status = String(ERRORS[reply.code].grpc);
+  return {
+    filter: allOf(isNativeGrpc, reply.when),
+    ...(when.early ? {} : { status_code: 200 }),
+    headers_to_add: [
+      ...commonHeaders(reply, when),
+      setHeader('grpc-status', status),
+      ...(when.early ? [] : [setHeader(HEADER.gatewayGrpcStatus, status)]),
+    ],
+    body_format_override: { text_format_source: { inline_string: reply.detail } },
+  };
+};
+
+/** What the gRPC-Web filter makes of a reply; an early one goes through no filter. */
+const earlyGrpcWebMapper = (reply: Reply): JsonObject => ({
+  filter: allOf(hasHeader('content-type', { string_match: { prefix: 'application/grpc-web' } }), reply.when),
+  status_code: 200,
+  headers_to_add: [
+    ...commonHeaders(reply, { early: true }),
+    setHeader('grpc-status', String(ERRORS[reply.code].grpc)),
+    setHeader('grpc-message', reply.detail),
+  ],
+  body_format_override: { content_type: 'application/grpc-web+proto', text_format_source: { inline_string: '' } },
 });
 
 const problemMapper = (reply: Reply, when: { readonly early: boolean }): JsonObject => {

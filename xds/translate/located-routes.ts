@@ -21,6 +21,9 @@ export const locatedRoutes = (rows: readonly EndpointRow[]): JsonObject[] => [
 /** A regular expression in the form that metadata is printed in: a list of one non-empty text. */
 const HAS_COMMAND_ID = '\\["[^"]+"\\]';
 
+/** More than timers are late, less than anybody would miss. */
+const DEADLINE_MARGIN_MS = 20;
+
 /** Nothing was processed yet: always safe to repeat. */
 const NOTHING_PROCESSED = 'connect-failure,refused-stream';
 /** Perhaps read, and nothing written. */
@@ -37,8 +40,13 @@ function aggregateRoutes(rows: readonly EndpointRow[]): JsonObject[] {
   const action: JsonObject = {
     ...toShard(),
     timeout,
-    // The caller's own grpc-timeout counts up to the limit; that member alone would switch the timeout off.
-    max_stream_duration: { max_stream_duration: timeout, grpc_timeout_header_max: timeout },
+    // The caller's own grpc-timeout counts up to the limit; that member alone would switch the timeout off. Time ends here
+    // a little earlier than at the caller, who would otherwise see no ids.
+    max_stream_duration: {
+      max_stream_duration: timeout,
+      grpc_timeout_header_max: timeout,
+      grpc_timeout_header_offset: seconds(DEADLINE_MARGIN_MS),
+    },
   };
   return [
     {

@@ -1,6 +1,7 @@
 import { HEADER } from '#domain/headers.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { type JsonObject, setHeader } from './json.ts';
+import { FILTERS } from './names.ts';
 
 /**
  * The ids of a request in Envoy's terms. All rules are CEL, whose regular expressions are bounded in size (counted
@@ -58,14 +59,18 @@ export function repairedIds(): JsonObject[] {
   ];
 }
 
-/** The trace of this request as the client sees it; the flag says whether the caller wants it recorded. */
-const responseTraceparent = `00-%TRACE_ID%-%SPAN_ID%-%CEL('${HEADER.traceparent}' in request.headers && ${trace}.endsWith('-00') ? '00' : '01')%`;
+/** This request's place in its trace, for clients and for nodes; the flag says whether the caller wants it recorded. */
+export const traceparent = `00-%TRACE_ID%-%SPAN_ID%-%CEL('${HEADER.traceparent}' in request.headers && ${trace}.endsWith('-00') ? '00' : '01')%`;
 
-/** The ids on every response that has gone through the filters. */
+/**
+ * The ids on every response that has gone through the filters. That of the decision too, whoever answered: an error of a
+ * shard or of the API is looked up by it as a denial is.
+ */
 export const responseIds = (): JsonObject[] => [
-  setHeader(HEADER.traceparent, responseTraceparent),
+  setHeader(HEADER.traceparent, traceparent),
   setHeader(HEADER.correlationId, requestHeader(HEADER.correlationId)),
   setHeader(HEADER.requestId, requestHeader(HEADER.requestId)),
+  setHeader(HEADER.decisionId, `%DYNAMIC_METADATA(${FILTERS.extAuthz}:decision_id)%`),
 ];
 
 /**
@@ -78,5 +83,5 @@ export const localReplyIds = (options: { readonly early: boolean }): JsonObject[
   ...(options.early ? [] : [setHeader(HEADER.requestId, cleanValue(HEADER.requestId))]),
   setHeader(HEADER.correlationId, '%UNIQUE_ID%'),
   setHeader(HEADER.correlationId, cleanValue(HEADER.correlationId)),
-  ...(options.early ? [] : [setHeader(HEADER.traceparent, responseTraceparent)]),
+  ...(options.early ? [] : [setHeader(HEADER.traceparent, traceparent)]),
 ];

@@ -25,8 +25,9 @@ export const routeConfiguration = (rows: readonly EndpointRow[], stamp: number |
           check_settings: { context_extensions: { [CONTEXT.stamp]: String(stamp) } },
         }),
       },
-      // Read by the routes, of no use to anybody behind them.
-      request_headers_to_remove: [HEADER.gatewayCluster, HEADER.gatewayCommandId],
+      // Read by the routes, of no use to anybody behind them. A deadline is kept here alone: a node that kept it too would
+      // now and then end first, which looks like a fault of the node. It notices the end by the reset of its stream.
+      request_headers_to_remove: [HEADER.gatewayCluster, HEADER.gatewayCommandId, 'grpc-timeout'],
       response_headers_to_add: [setHeader(HEADER.routingRevision, `%DYNAMIC_METADATA(${FILTERS.extAuthz}:revision)%`)],
       retry_policy: safeRetries(),
       routes: [...locatedRoutes(rows), ...undecidedRoutes(rows)],

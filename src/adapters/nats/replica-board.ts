@@ -164,7 +164,8 @@ const changed = (before: ReplicaFacts, after: ReplicaFacts): boolean =>
   before.routingRevision !== after.routingRevision ||
   before.iamRevision !== after.iamRevision ||
   before.oldestStamp !== after.oldestStamp ||
-  JSON.stringify(before.envoys) !== JSON.stringify(after.envoys);
+  JSON.stringify(before.envoys) !== JSON.stringify(after.envoys) ||
+  JSON.stringify(before.quarantined) !== JSON.stringify(after.quarantined);
 
 /** Announcements come from our own programs over an authenticated connection; a damaged one is dropped. */
 function parseFacts(data: Uint8Array): (ReplicaFacts & { readonly leaving?: boolean }) | undefined {

@@ -2,6 +2,8 @@
 export const HEAD_KEY = 'head';
 /** What became of the last table put into `head` by hand and of the routing file: a StatusRecord in JSON. */
 export const HEAD_STATUS_KEY = 'status.head';
+/** The shards that an xds replica keeps back, and why. */
+export const QUARANTINE_STATUS_KEY = 'status.quarantine';
 export const CHUNK_PREFIX = 'chunk.';
 export const MANIFEST_PREFIX = 'manifest.';
 export const REVISION_PREFIX = 'rev.';

@@ -2,10 +2,11 @@ import type { RevisionDiff } from '#app/routing-diff.ts';
 import type { DryRun } from '#app/routing-dry-run.ts';
 import { type Outcome, refuse, succeed } from '#domain/errors.ts';
 import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
+import { LIMITS } from '#domain/limits.ts';
 import { type DiffPage, isDiffCursor } from '#domain/routing/diff.ts';
 import { toDocument } from '#domain/routing/revision.ts';
 import type { Placement, RoutingSnapshot } from '#domain/routing/types.ts';
-import type { ReplicaState } from '#ports/replica-board.ts';
+import type { QuarantinedShard, ReplicaState } from '#ports/replica-board.ts';
 import type { RevisionSummary } from '#ports/routing.ts';
 import type { ApiAnswer, ApiCall } from '../http/api-route.ts';
 import { applied, etag, id, pageLimit } from '../http/bodies.ts';
@@ -116,9 +117,28 @@ const ENVOY = object({
   ),
 });
 
+const QUARANTINED = object(
+  {
+    kind: { json: { enum: SERVICE_KINDS } },
+    shard: id('shard'),
+    since_revision: integer('the revision that brought this content of the entry'),
+    pointer: text({ maxLength: 256, description: 'where the mistake is in the routing document' }),
+    error: text({ maxLength: LIMITS.quarantineErrorMaxChars }),
+    at: time(),
+    serving: { json: { enum: ['last_good', 'nothing'], description: 'nothing: its tenants get 503' } },
+  },
+  { node: text({ maxLength: 256, description: 'the Envoy that rejected it first' }) },
+);
+
 export const STATUS_SCHEMA = object({
+  quarantined: list(QUARANTINED),
   envoys: list(ENVOY),
   replicas: list(anyObject('role, replica, routing_revision and what else this role says')),
+});
+
+export const quarantinedBody = ({ sinceRevision, ...entry }: QuarantinedShard) => ({
+  ...entry,
+  since_revision: sinceRevision,
 });
 
 export const summaryBody = (revision: RevisionSummary) => ({

@@ -6,6 +6,7 @@ import { etag } from '../http/bodies.ts';
 import {
   INCLUDE_QUERY,
   notPublished,
+  quarantinedBody,
   REVISION_RESPONSES,
   replicaBody,
   revisionAnswer,
@@ -69,11 +70,12 @@ const tenantRoute = ({ routingSource }: RoutingServices) =>
 const statusRoute = ({ board }: RoutingServices) =>
   defineRoute({
     id: 'routing.status',
-    summary: 'What each Envoy and each replica routes by',
+    summary: 'What each Envoy and each replica routes by, and which shards are kept back',
     responses: { 200: { description: 'Status', schema: STATUS_SCHEMA } },
     handle: () => {
-      const { envoys, replicas } = routingStatus(board);
+      const { envoys, replicas, quarantined } = routingStatus(board);
       const body = {
+        quarantined: quarantined.map(quarantinedBody),
         envoys: envoys.map(({ node, stamp, acked, connectedAt, rejected }) => ({
           node,
           stamp,

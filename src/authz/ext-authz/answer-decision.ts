@@ -22,7 +22,8 @@ export interface AnswerDeps {
 }
 
 /** Shards never see credentials; what the gateway does not set itself, nobody else may have set. */
-const REMOVED_FOR_SHARD = headersToRemove([HEADER.authorization, 'cookie']);
+const REMOVED_FOR_COMMAND = headersToRemove([HEADER.authorization, 'cookie']);
+const REMOVED_FOR_SHARD = headersToRemove([HEADER.authorization, 'cookie', HEADER.commandId]);
 const REMOVED_FOR_API = headersToRemove([HEADER.placementEpoch]);
 const REMOVED_FOR_PLATFORM = headersToRemove([HEADER.placementEpoch, HEADER.tenantId]);
 const REMOVED_FOR_PUBLIC = headersToRemove([
@@ -46,7 +47,7 @@ export const beginTrail = (startedAt: number): DecisionTrail => ({
 export function answerAllowed(decision: Allowed, trail: DecisionTrail, deps: AnswerDeps): Buffer {
   const decisionId = deps.newDecisionId();
   const bytes = writeOk({
-    headers: headersFor(decision, decisionId),
+    headers: headersFor(decision, decisionId, trail),
     removed: removedFor(decision),
     metadata: metadataFor({ decisionId, outcome: 'allow', reason: 'allowed', decision, trail }),
   });
@@ -88,21 +89,29 @@ export function answerDenied(decision: Denied, trail: DecisionTrail, deps: Answe
   return bytes;
 }
 
-function headersFor(decision: Allowed, decisionId: string): readonly Pair[] {
+function headersFor(decision: Allowed, decisionId: string, trail: DecisionTrail): readonly Pair[] {
   const headers: Pair[] = [
     [HEADER.gatewayCluster, decision.place?.cluster ?? API_CLUSTER],
     [HEADER.decisionId, decisionId],
   ];
-  const { principal, tenantId, place } = decision;
+  const { principal, tenantId, place, commandId } = decision;
   if (tenantId !== undefined) headers.push([HEADER.tenantId, tenantId]);
   if (principal !== undefined) {
     headers.push([HEADER.principalId, principal.id], [HEADER.principalKind, principal.kind]);
   }
   if (place !== undefined) headers.push([HEADER.placementEpoch, String(place.epoch)]);
+  if (commandId !== undefined) {
+    headers.push([HEADER.commandId, commandId]);
+    // Envoy has made this header of the message; where an id came another way, it must be told.
+    if (trail.scanned?.message.command_id[0] !== commandId) {
+      headers.push([HEADER.gatewayCommandId, `["${commandId}"]`]);
+    }
+  }
   return headers;
 }
 
-function removedFor({ principal, tenantId, place }: Allowed): Buffer {
+function removedFor({ principal, tenantId, place, commandId }: Allowed): Buffer {
+  if (commandId !== undefined) return REMOVED_FOR_COMMAND;
   if (place !== undefined) return REMOVED_FOR_SHARD;
   if (principal === undefined) return REMOVED_FOR_PUBLIC;
   return tenantId === undefined ? REMOVED_FOR_PLATFORM : REMOVED_FOR_API;

@@ -1,4 +1,5 @@
 import type { AccessView } from '#domain/access/access-view.ts';
+import type { CommandIdHeaders } from '#domain/access/command-message.ts';
 import {
   type DecisionContext,
   type DecisionRequest,
@@ -29,7 +30,7 @@ export interface CheckDeps extends AnswerDeps {
   readonly accessStalenessMs: () => number;
   readonly maxStalenessMs: number;
   readonly tokens: TokenVerifier;
-  readonly routing: Pick<SnapshotKeeper, 'at'>;
+  readonly routing: Pick<SnapshotKeeper, 'at' | 'atLast'>;
   /** Told of each request that is decided by a routing revision; absent where nobody asks for that. */
   readonly revisionUse?: Pick<RevisionUse, 'decided'>;
   readonly clock: Clock;
@@ -71,7 +72,7 @@ export function createCheck(deps: CheckDeps): Check {
   function run(bytes: Buffer, isFinal: boolean): CheckResult {
     const trail = beginTrail(performance.now());
     const scanned = scanner.scan(bytes);
-    trail.scanned = scanned;
+    trail.scanned = scanner.met;
     if (scanned === undefined) return answer(answerDenied(NOT_SCANNED, trail, deps));
     const match = deps.endpoints.match(scanned.method, scanned.path);
     if (match.kind !== 'row') return answer(answerDenied(refuseMatch(match, trail), trail, deps));
@@ -92,7 +93,8 @@ export function createCheck(deps: CheckDeps): Check {
   function routingFor(asked: { row: EndpointRow; trail: DecisionTrail; isFinal: boolean }): RoutingView {
     const { row, trail, isFinal } = asked;
     if (!isServiceKind(row.target)) return ABSENT;
-    const routing = deps.routing.at(Number(trail.revision));
+    const stamp = Number(trail.revision);
+    const routing = isFinal ? deps.routing.atLast(stamp) : deps.routing.at(stamp);
     if (routing.state === 'ahead' && isFinal) return ABSENT;
     if (routing.state === 'held') {
       trail.revision = String(routing.revision);
@@ -116,6 +118,7 @@ export function createCheck(deps: CheckDeps): Check {
     pathResource: match.resource === undefined ? undefined : decodeParameter(match.resource),
     // The JSON form of a command becomes its gRPC form before it gets here; one that did not holds no known message.
     message: match.grpc ? scanned.message : NO_MESSAGE,
+    commandIdHeaders: match.grpc ? commandIdHeadersOf(scanned) : undefined,
     pathFields:
       match.grpc && scanned.transcoded ? pathFieldsOf(match.row, scanned.originalPath.read(), deps) : undefined,
   });
@@ -133,6 +136,14 @@ export function createCheck(deps: CheckDeps): Check {
 const answer = (bytes: Buffer): CheckResult => ({ kind: 'answer', bytes });
 
 const NO_MESSAGE = { aggregate_type: [], aggregate_id: [], command_id: [] } as const;
+
+/** Most commands name themselves in their message, and so pay for nothing here. */
+function commandIdHeadersOf({ commandId, idempotencyKey }: ScannedRequest): CommandIdHeaders | undefined {
+  if (commandId.count === 0 && idempotencyKey.count === 0) return undefined;
+  return [commandId, idempotencyKey]
+    .filter(({ count }) => count > 0)
+    .map((header) => (header.count === 1 ? header.read() : undefined));
+}
 
 /** What the path of a JSON command said, by the names of its template; what cannot be read is undefined. */
 function pathFieldsOf(

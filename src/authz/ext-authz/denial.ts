@@ -20,12 +20,15 @@ export interface DenialContext {
   readonly metadata: readonly Pair[];
 }
 
+/** What Envoy takes for gRPC: `application/grpc` and its encodings, not `application/grpc-web+json`. */
+const GRPC = /^application\/grpc(?:\+|$)/;
 const CLEAN_ID = new RegExp(`^[A-Za-z0-9._:-]{1,${LIMITS.correlationIdMaxChars}}$`);
 
 /**
  * The answer for a denied request in the protocol of its client. Envoy makes the body of a native gRPC denial its
  * grpc-message and has a status table of its own, so native gRPC gets plain text and its statuses as headers; everybody
- * else gets a problem document (RFC 9457), gRPC-Web with the status as a header besides.
+ * else gets a problem document (RFC 9457). gRPC-Web arrives here as native gRPC. Its filter overwrites the status on the
+ * way back, hence the second header, by which Envoy restores it; the content type is Envoy's to choose for both.
  */
 export function denialAnswer(denied: Denied, context: DenialContext): DeniedAnswer {
   const entry = ERRORS[denied.reason];
@@ -34,11 +37,11 @@ export function denialAnswer(denied: Denied, context: DenialContext): DeniedAnsw
     [HEADER.gatewayError, denied.reason],
   ];
   if (denied.retryAfterSeconds !== undefined) common.push(['retry-after', String(denied.retryAfterSeconds)]);
-  const isGrpcWeb = context.contentType.startsWith('application/grpc-web');
-  const isGrpc = context.contentType.startsWith('application/grpc') && !isGrpcWeb && !context.transcoded;
-  if (isGrpcWeb || isGrpc) common.push(['grpc-status', String(entry.grpc)]);
+  const isGrpc = GRPC.test(context.contentType) && !context.transcoded;
   if (isGrpc) {
-    common.push(['grpc-message', grpcMessage(denied.detail)], ['content-type', 'application/grpc']);
+    const status = String(entry.grpc);
+    common.push(['grpc-status', status], [HEADER.gatewayGrpcStatus, status]);
+    common.push(['grpc-message', grpcMessage(denied.detail)]);
   } else {
     if (entry.status === 401) common.push(['www-authenticate', challenge(denied, context)]);
     if (context.allow !== undefined) common.push(['allow', context.allow]);

@@ -28,8 +28,14 @@ const method = (name: 'Check' | 'Watch', responseStream: boolean) => ({
 /** `grpc.health.v1.Health` as grpc-js takes it. */
 export const HEALTH_SERVICE = { Check: method('Check', false), Watch: method('Watch', true) };
 
-/** The answers of the health service; `isServing` is asked each time, and every 200 ms for those who watch. */
-export function createHealthService(isServing: () => boolean): UntypedServiceImplementation & Disposable {
+/**
+ * The answers of the health service; `isServing` is asked each time, and every 200 ms for those who watch.
+ * @param onAsked is told who was answered by `Check`
+ */
+export function createHealthService(
+  isServing: () => boolean,
+  onAsked: (peer: string) => void,
+): UntypedServiceImplementation & Disposable {
   const watchers = new Set<Watcher>();
   const timer = setInterval(() => {
     for (const watcher of watchers) tell(watcher, isServing);
@@ -40,7 +46,10 @@ export function createHealthService(isServing: () => boolean): UntypedServiceImp
       const service = serviceOf(call.request);
       if (service === undefined) callback({ code: status.INVALID_ARGUMENT, details: 'malformed request' });
       else if (!KNOWN_SERVICES.has(service)) callback({ code: status.NOT_FOUND, details: 'no such service' });
-      else callback(null, statusMessage(isServing() ? SERVING : NOT_SERVING));
+      else {
+        callback(null, statusMessage(isServing() ? SERVING : NOT_SERVING));
+        onAsked(call.getPeer());
+      }
     },
     Watch: (call: ServerWritableStream<Buffer, Buffer>) => {
       const service = serviceOf(call.request);

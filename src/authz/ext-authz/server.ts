@@ -4,8 +4,10 @@ import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, st
 import { LIMITS } from '#domain/limits.ts';
 import type { ListenAddress } from '#platform/env.ts';
 import type { Log } from '#platform/log.ts';
+import { DrainNotice } from '../drain-notice.ts';
 import type { Check } from './check.ts';
 import { createHealthService, HEALTH_SERVICE } from './health-service.ts';
+import { countConnections } from './open-connections.ts';
 import type { SnapshotKeeper } from './snapshot-keeper.ts';
 import { StampWaiters } from './stamp-waiters.ts';
 
@@ -40,41 +42,48 @@ export interface ExtAuthzServer extends AsyncDisposable {
   readonly address: string;
   /** Requests that wait for a routing revision now. */
   waitingCount(): number;
-  /** Says NOT_SERVING from now on, so that Envoy stops calling, and goes on answering. */
-  drain(): void;
+  /**
+   * Says NOT_SERVING from now on, so that Envoy stops calling, and goes on answering. Resolves when all Envoys that ask
+   * have noticed or none is connected, after `LIMITS.drainNoticeMaxMs` in any case. Ending it then loses no check.
+   */
+  drain(): Promise<void>;
 }
 
 /** Starts the ext_authz server. @throws Error when it cannot listen */
 export async function startExtAuthzServer(options: ExtAuthzServerOptions): Promise<ExtAuthzServer> {
   const { check, log } = options;
-  let draining = false;
+  const notice = new DrainNotice();
   const waiters = new StampWaiters({ maxMs: options.stampWaitMaxMs ?? LIMITS.stampWaitMaxMs });
-  const health = createHealthService(() => !draining && options.canDecide());
+  const health = createHealthService(
+    () => !notice.isLeaving && options.canDecide(),
+    (peer) => notice.asked(peer),
+  );
   const server = new Server({
     'grpc.max_receive_message_length': LIMITS.checkRequestMaxBytes,
     'grpc.max_concurrent_streams': LIMITS.extAuthzStreamsMaxCount,
   });
   server.addService(AUTHORIZATION_SERVICE, {
     Check: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
+      notice.called();
       answerCheck({ call, callback, check, waiters, log });
     },
   });
   server.addService(HEALTH_SERVICE, health);
   const unsubscribe = options.routing.onRevision(() => waiters.arrived(options.routing.newestRevision()));
-  const address = await bind(server, options.listen);
+  const { address, port } = await bind(server, options.listen);
+  const connections = countConnections(port, (peer) => notice.gone(peer));
   log.info({ address }, 'ext_authz listens');
   return {
     address,
     waitingCount: () => waiters.count(),
-    drain: () => {
-      draining = true;
-    },
+    drain: () => notice.untilNoticed(() => connections.count()),
     [Symbol.asyncDispose]: async () => {
-      draining = true;
+      notice.begin();
       unsubscribe();
       waiters[Symbol.dispose]();
       health[Symbol.dispose]();
       await shutDown(server);
+      connections[Symbol.dispose]();
     },
   };
 }
@@ -112,7 +121,8 @@ function answerCheck(checkCall: CheckCall): void {
   });
 }
 
-async function bind(server: Server, listen: ListenAddress): Promise<string> {
+/** Binds. @returns the address as clients name it, and its port where it has one */
+async function bind(server: Server, listen: ListenAddress): Promise<{ address: string; port: number | undefined }> {
   if ('path' in listen) await removeStaleSocket(listen.path);
   const address = 'path' in listen ? `unix:${listen.path}` : hostAndPort(listen);
   const port = await new Promise<number>((resolve, reject) => {
@@ -121,7 +131,7 @@ async function bind(server: Server, listen: ListenAddress): Promise<string> {
       else reject(error);
     });
   });
-  return 'path' in listen ? address : hostAndPort({ host: listen.host, port });
+  return 'path' in listen ? { address, port: undefined } : { address: hostAndPort({ host: listen.host, port }), port };
 }
 
 const hostAndPort = ({ host, port }: { readonly host: string; readonly port: number }): string =>
@@ -144,7 +154,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/** Lets calls under way end; after the time that Envoy waits for an answer they are cut. */
+/** GOAWAY on all connections. Lets calls under way end; after the time that Envoy waits for an answer they are cut. */
 async function shutDown(server: Server): Promise<void> {
   const overdue = setTimeout(() => server.forceShutdown(), LIMITS.extAuthzTimeoutMs);
   await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));

@@ -19,16 +19,25 @@ interface Kept {
 }
 
 const AHEAD: StampedRouting = { state: 'ahead' };
+/** Older revisions read at once, and how long one that could not be had is not asked for again. */
+const READS_MAX_COUNT = 8;
+const READ_AGAIN_AFTER_MS = 5_000;
 
 /**
  * Keeps the routing revisions that an Envoy may still route by: all from the oldest stamp that a live xds server
  * reports, and in any case the ones younger than `routingSnapshotsMinAgeMs`. When no xds server is heard of, nobody
  * gets a newer stamp either, so the last oldest one goes on counting. ("The last 16" was an outage.)
+ *
+ * A stamp older than what is here and not kept (this replica has just started, or skipped the revision while it was
+ * loading) is read from the store: another revision's placement may name a cluster that this Envoy does not have.
  */
 export class SnapshotKeeper implements Disposable {
   readonly #clock: Clock;
   readonly #board: Pick<ReplicaBoard, 'live' | 'onChange'>;
   readonly #maxCount: number;
+  readonly #read: ((revision: number) => Promise<RoutingSnapshot | undefined>) | undefined;
+  /** Revisions being read, and those that could not be had; 0 = being read, else when to ask again. */
+  readonly #reads = new Map<number, number>();
   /** In the order of their revisions. */
   readonly #kept = new Map<number, Kept>();
   readonly #listeners = new Set<() => void>();
@@ -41,12 +50,15 @@ export class SnapshotKeeper implements Disposable {
     readonly source: Pick<RoutingSource, 'current' | 'onRevision'>;
     readonly board: Pick<ReplicaBoard, 'live' | 'onChange'>;
     readonly clock: Clock;
+    /** Reads an older revision from the store; undefined where it is not kept. */
+    readonly read?: (revision: number) => Promise<RoutingSnapshot | undefined>;
     /** Default `LIMITS.routingSnapshotsMaxCount`. */
     readonly maxCount?: number;
   }) {
     this.#clock = options.clock;
     this.#board = options.board;
     this.#maxCount = options.maxCount ?? LIMITS.routingSnapshotsMaxCount;
+    this.#read = options.read;
     this.#unsubscribe = [
       options.source.onRevision((snapshot) => this.#add(snapshot)),
       options.board.onChange(() => this.#prune()),
@@ -55,8 +67,16 @@ export class SnapshotKeeper implements Disposable {
     if (current !== undefined && this.#newest === undefined) this.#add(current);
   }
 
-  /** The routing of a stamp, in constant time. */
+  /** The routing of a stamp, in constant time; `ahead` while it is worth a short wait. */
   at(stamp: number): StampedRouting {
+    const kept = this.#kept.get(stamp);
+    if (kept !== undefined) return kept.view;
+    if (this.#newest === undefined || stamp > this.#newest.revision) return AHEAD;
+    return this.#isBeingRead(stamp) ? AHEAD : this.atLast(stamp);
+  }
+
+  /** The same when there is no time left to wait: the newest revision in place of one that is not here. */
+  atLast(stamp: number): StampedRouting {
     const kept = this.#kept.get(stamp);
     if (kept !== undefined) return kept.view;
     if (this.#newest === undefined || stamp > this.#newest.revision) return AHEAD;
@@ -93,6 +113,45 @@ export class SnapshotKeeper implements Disposable {
     this.#kept.set(snapshot.revision, { view: this.#newest, sinceMs: this.#clock.nowMs() });
     this.#prune();
     for (const listener of this.#listeners) listener();
+  }
+
+  /** Begins to read an older revision unless that was tried a moment ago. */
+  #isBeingRead(revision: number): boolean {
+    if (this.#read === undefined) return false;
+    const again = this.#reads.get(revision);
+    if (again === 0) return true;
+    const nowMs = this.#clock.nowMs();
+    if (again !== undefined && nowMs < again) return false;
+    if (this.#reads.size >= READS_MAX_COUNT) for (const [old, at] of this.#reads) if (at !== 0) this.#reads.delete(old);
+    if (this.#reads.size >= READS_MAX_COUNT) return false;
+    this.#reads.set(revision, 0);
+    void this.#readOlder(revision);
+    return true;
+  }
+
+  async #readOlder(revision: number): Promise<void> {
+    // The store being away is no reason to stop deciding: the newest revision stands in.
+    const snapshot = await this.#read?.(revision).catch(() => undefined);
+    if (snapshot?.revision !== revision || revision >= (this.#newest?.revision ?? 0)) {
+      this.#reads.set(revision, this.#clock.nowMs() + READ_AGAIN_AFTER_MS);
+    } else {
+      this.#reads.delete(revision);
+      this.#keepOlder(snapshot);
+    }
+    for (const listener of this.#listeners) listener();
+  }
+
+  #keepOlder(snapshot: RoutingSnapshot): void {
+    const view: Held = {
+      state: 'held',
+      placement: placementIn(snapshot),
+      revision: snapshot.revision,
+      substituted: false,
+    };
+    const kept = [...this.#kept, [snapshot.revision, { view, sinceMs: this.#clock.nowMs() }] as const];
+    this.#kept.clear();
+    for (const [revision, entry] of kept.sort(([left], [right]) => left - right)) this.#kept.set(revision, entry);
+    this.#prune();
   }
 
   #prune(): void {

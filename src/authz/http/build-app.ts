@@ -53,6 +53,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // Envoy keeps its connections to us for longer than Node's default: it must be Envoy that closes first.
     keepAliveTimeout: 75_000,
     requestTimeout: 60_000,
+    // A request that arrives while we end is answered as any other, with `connection: close`.
+    return503OnClosing: false,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true } },
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
     clientErrorHandler: answerClientError,

@@ -4,15 +4,17 @@ import { type Paint, table } from '../render.ts';
 
 export const routingStatus: Command = {
   name: 'routing status',
-  summary: 'show what each Envoy routes by, what it refused, and which replicas are alive',
+  summary: 'show what each Envoy routes by, what is refused or quarantined, and which replicas are alive',
   args: [],
   options: {},
-  details: 'Exit code 1 when an Envoy is behind the newest revision of the replicas, or has refused something.',
+  details:
+    'Exit code 1 when an Envoy is behind the newest revision of the replicas or has refused something, or a shard is quarantined.',
   example: 'routing status',
   run: async ({ gateway }) => {
     const api = await gateway();
     const answer = await api.call({ endpoint: 'routing.status' });
-    const well = envoyStates(answer).every((envoy) => !envoy.behind && envoy.rejected.length === 0);
+    const envoysWell = envoyStates(answer).every((envoy) => !envoy.behind && envoy.rejected.length === 0);
+    const well = envoysWell && listOf(answer, 'quarantined').length === 0;
     return { json: answer, text: (paint) => statusText(answer, paint), exitCode: well ? 0 : 1 };
   },
 };
@@ -61,9 +63,15 @@ function statusText(answer: unknown, paint: Paint): string {
   const replicas = listOf(answer, 'replicas')
     .filter(isRecord)
     .map((replica) => [shown(replica, 'role'), shown(replica, 'replica'), shown(replica, 'routing_revision')]);
+  const quarantined = listOf(answer, 'quarantined')
+    .filter(isRecord)
+    .map((entry) => ['pointer', 'since_revision', 'serving', 'at', 'error'].map((name) => shown(entry, name)));
   return [
     table(['ENVOY', 'STAMP', 'ACKED', 'REJECTED', 'STATE'], envoyRows, paint),
     table(['ROLE', 'REPLICA', 'REVISION'], replicas, paint),
+    ...(quarantined.length === 0
+      ? []
+      : [table(['QUARANTINED', 'SINCE', 'SERVING', 'AT', 'ERROR'], quarantined, paint)]),
     ...(rejected.length === 0 ? [] : [table(['ENVOY', 'REFUSED TYPE', 'AT', 'NAMES', 'ERROR'], rejected, paint)]),
   ].join('\n');
 }

@@ -7,6 +7,12 @@ export interface MessageFields {
   readonly command_id: readonly string[];
 }
 
+/**
+ * What `x-command-id` and `idempotency-key` said, in this order: one entry for each of the two that was there, undefined
+ * where it was there several times.
+ */
+export type CommandIdHeaders = readonly (string | undefined)[];
+
 const FIELDS = ['aggregate_type', 'aggregate_id', 'command_id'] as const;
 const NO_ERRORS: readonly FieldError[] = [];
 
@@ -14,16 +20,44 @@ const NO_ERRORS: readonly FieldError[] = [];
 export const soleValue = (values: readonly string[]): string | undefined =>
   values.length === 1 && values[0] !== '' ? values[0] : undefined;
 
-/** The fields that are not there exactly once. */
-export function omissions(message: MessageFields): readonly FieldError[] {
-  if (FIELDS.every((field) => soleValue(message[field]) !== undefined)) return NO_ERRORS;
-  return FIELDS.flatMap((field) => {
+/** The id rule of the published .proto file. Every id of this form is a header value and a grpc-metadata value. */
+const COMMAND_ID = /^[A-Za-z0-9._:~@-]{1,128}$/;
+
+/** The id of a command, or why it has none. */
+export type CommandId = { readonly ok: true; readonly id: string } | { readonly ok: false; readonly error: FieldError };
+
+/**
+ * The one id of a command: its message's, else `x-command-id`, else `idempotency-key`. Whatever else names one must name
+ * the same: a caller that repeats a command under one key and another id would otherwise believe itself safe.
+ */
+export function commandIdOf(said: readonly string[], headers: CommandIdHeaders): CommandId {
+  if (said.length > 1 || headers.includes(undefined)) return wrongId('ambiguous', ONCE);
+  const own = said[0] ?? '';
+  const id = own === '' ? headers[0] : own;
+  if (id === undefined) return wrongId('required', 'send command_id, or x-command-id or Idempotency-Key as a header');
+  if (!COMMAND_ID.test(id)) return wrongId('format', 'must be 1 to 128 of A-Z a-z 0-9 . _ : ~ @ -');
+  if (headers.some((other) => other !== id)) return wrongId('mismatch', 'command_id and the headers name two commands');
+  return { ok: true, id };
+}
+
+const ONCE = 'must be there only once';
+const wrongId = (code: string, detail: string): CommandId => ({
+  ok: false,
+  error: { pointer: '/command_id', code, detail },
+});
+
+/** What a command does not name exactly once. @param id the mistake in its id, undefined for none */
+export function omissions(message: MessageFields, id: FieldError | undefined): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  for (const field of ['aggregate_type', 'aggregate_id'] as const) {
     const values = message[field];
-    if (soleValue(values) !== undefined) return [];
+    if (soleValue(values) !== undefined) continue;
     const several = values.length > 1;
-    const detail = several ? 'must be there only once' : 'must be there and not empty';
-    return [{ pointer: `/${field}`, code: several ? 'ambiguous' : 'required', detail }];
-  });
+    const detail = several ? ONCE : 'must be there and not empty';
+    errors.push({ pointer: `/${field}`, code: several ? 'ambiguous' : 'required', detail });
+  }
+  if (id !== undefined) errors.push(id);
+  return errors.length === 0 ? NO_ERRORS : errors;
 }
 
 /**

@@ -2,7 +2,14 @@ import type { EndpointRow } from '../endpoints.ts';
 import type { ErrorCode, FieldError } from '../errors.ts';
 import { isServiceKind, isTenantId, type ServiceKind } from '../ids.ts';
 import { type AccessView, holdsRight, type Principal } from './access-view.ts';
-import { type MessageFields, mismatches, omissions, soleValue } from './command-message.ts';
+import {
+  type CommandIdHeaders,
+  commandIdOf,
+  type MessageFields,
+  mismatches,
+  omissions,
+  soleValue,
+} from './command-message.ts';
 import type { Credentials, VerifiedToken } from './verified-token.ts';
 
 /** One request as the decision sees it: plain data, nothing of the wire. */
@@ -17,6 +24,8 @@ export interface DecisionRequest {
   readonly pathResource: string | undefined;
   /** Fields of the final message, where the row is a command; each must be there exactly once and not empty. */
   readonly message: MessageFields;
+  /** Headers that name a command, in place of a `command_id` in its message; undefined for none. */
+  readonly commandIdHeaders?: CommandIdHeaders | undefined;
   /** Of a command in its JSON form: what its path said for the fields of the message; undefined for any other. */
   readonly pathFields?: ReadonlyMap<string, string | undefined> | undefined;
 }
@@ -50,6 +59,8 @@ export interface Allowed {
   readonly principal: Principal | undefined;
   readonly tenantId: string | undefined;
   readonly place: Place | undefined;
+  /** The id of a command; undefined where the request is none. */
+  readonly commandId: string | undefined;
 }
 
 export interface Denied {
@@ -67,10 +78,11 @@ export type Decision = Allowed | Denied | { readonly outcome: 'wait' };
 
 /** What the checks have established so far. A check reads what earlier ones have set. */
 interface Facts {
-  token: VerifiedToken | undefined;
-  principal: Principal | undefined;
-  tenantId: string | undefined;
-  place: Place | undefined;
+  token?: VerifiedToken;
+  principal?: Principal | undefined;
+  tenantId?: string;
+  place?: Place | undefined;
+  commandId?: string;
 }
 
 type Refusal = Pick<Denied, 'reason' | 'detail' | 'errors' | 'retryAfterSeconds'>;
@@ -120,7 +132,7 @@ const CHECKS = {
 
 /** Decides about one request: pure, synchronous. `wait`: only the stamped routing revision is missing. */
 export function decide(request: DecisionRequest, context: DecisionContext): Decision {
-  const facts: Facts = { token: undefined, principal: undefined, tenantId: undefined, place: undefined };
+  const facts: Facts = {};
   for (const check of CHECKS[request.row.access]) {
     const result = check(request, context, facts);
     if (result === PASS) continue;
@@ -131,7 +143,10 @@ export function decide(request: DecisionRequest, context: DecisionContext): Deci
   const complete =
     (request.row.access === 'public' || facts.principal !== undefined) &&
     (!isServiceKind(request.row.target) || facts.place !== undefined);
-  if (complete) return { outcome: 'allow', principal: facts.principal, tenantId: facts.tenantId, place: facts.place };
+  if (complete) {
+    const { principal, tenantId, place, commandId } = facts;
+    return { outcome: 'allow', principal, tenantId, place, commandId };
+  }
   return deny(UNDECIDED, facts);
 }
 
@@ -255,8 +270,12 @@ function resourceOf(request: DecisionRequest): string | undefined {
   return soleValue(request.message.aggregate_type);
 }
 
-function wholeMessage({ row, message }: DecisionRequest): Refusal | typeof PASS {
-  const errors = row.resource?.from === 'message' ? omissions(message) : [];
+const NO_HEADERS: CommandIdHeaders = [];
+function wholeMessage(request: DecisionRequest, _context: DecisionContext, facts: Facts): Refusal | typeof PASS {
+  if (request.row.resource?.from !== 'message') return PASS;
+  const id = commandIdOf(request.message.command_id, request.commandIdHeaders ?? NO_HEADERS);
+  const errors = omissions(request.message, id.ok ? undefined : id.error);
+  if (id.ok) facts.commandId = id.id;
   if (errors.length === 0) return PASS;
   return { reason: 'validation_failed', detail: 'the command does not name all that it must', errors };
 }

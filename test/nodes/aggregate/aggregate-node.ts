@@ -91,8 +91,8 @@ class AggregateNode {
     if (!tenant.ok) return tenant;
     const admission = this.#epochs.admit(tenant.value, lastOf(call.metadata, HEADER.placementEpoch));
     if (!admission.admitted) return { ok: false, failure: notAdmitted(admission, tenant.value) };
-    if (!isMessage(call.request)) throw new Error('the codec hands over messages');
-    const parsed = parseCommand(this.#protocol.registry, call.request);
+    if (!isMessage(call.request)) return { ok: false, failure: UNREADABLE_REQUEST };
+    const parsed = parseCommand(this.#protocol.registry, call.request, lastOf(call.metadata, HEADER.commandId));
     if (!parsed.ok) return { ok: false, failure: brokenRules(parsed.errors) };
     const special = testCommand(parsed.command.commandType);
     if (special?.kind === 'malformed') return { ok: false, failure: brokenRules([special.error]) };
@@ -103,6 +103,12 @@ class AggregateNode {
     return outcomeOf(this.#commands.submit(tenant.value, parsed.command, new Date()));
   }
 }
+
+const UNREADABLE_REQUEST: CallFailure = {
+  code: status.INVALID_ARGUMENT,
+  message: 'the request is no SubmitCommandRequest: broken bytes, or a text that is not UTF-8',
+  details: [],
+};
 
 /** Exactly one valid `x-tenant-id`: two would let a proxy and a node disagree about whose data this is. */
 function tenantOf(metadata: Metadata): Checked<string> {

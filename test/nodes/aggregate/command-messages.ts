@@ -1,5 +1,7 @@
 import type { FileRegistry, JsonObject, JsonValue, Message } from '@bufbuild/protobuf';
+import { reflect } from '@bufbuild/protobuf/reflect';
 import type { FieldError } from '#domain/errors.ts';
+import { messageType } from '#platform/proto-registry.ts';
 import { validateRules } from '#platform/proto-rules.ts';
 import type { Answer, Command } from './command-log.ts';
 import { messageJson } from './command-service.ts';
@@ -8,8 +10,12 @@ export type ParsedCommand =
   | { readonly ok: true; readonly command: Command }
   | { readonly ok: false; readonly errors: readonly FieldError[] };
 
-/** Checks a SubmitCommandRequest by the rules of its .proto file and takes out what a node works with. */
-export function parseCommand(registry: FileRegistry, request: Message): ParsedCommand {
+/**
+ * Checks a SubmitCommandRequest by the rules of its .proto file and takes out what a node works with.
+ * @param commandId the id in `x-command-id`: of a message that has none itself
+ */
+export function parseCommand(registry: FileRegistry, request: Message, commandId: string | undefined): ParsedCommand {
+  if (commandId !== undefined) completeId(registry, request, commandId);
   const errors = validateRules(registry, request);
   if (errors.length > 0) return { ok: false, errors };
   let json: JsonValue;
@@ -31,6 +37,13 @@ export function parseCommand(registry: FileRegistry, request: Message): ParsedCo
     payload: isObject(payload) ? payload : {},
   };
   return { ok: true, command: expected === undefined ? command : { ...command, expectedVersion: Number(expected) } };
+}
+
+function completeId(registry: FileRegistry, request: Message, commandId: string): void {
+  const type = messageType(registry, request.$typeName);
+  const message = reflect(type, request);
+  const field = type.field['commandId'];
+  if (field !== undefined && message.get(field) === '') message.set(field, commandId);
 }
 
 /** The SubmitCommandResponse of an answer, in protobuf JSON. */

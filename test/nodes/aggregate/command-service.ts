@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import {
+  type DescMessage,
   type FileRegistry,
   fromBinary,
   type JsonObject,
@@ -63,11 +64,20 @@ function encoding(registry: FileRegistry, typeName: string, direction: 'request'
   return {
     [`${direction}Serialize`]: (json: JsonObject) =>
       Buffer.from(toBinary(type, messageFromJson(registry, typeName, json))),
-    [`${direction}Deserialize`]: (bytes: Buffer): Message | JsonValue => {
-      const message = fromBinary(type, bytes);
-      return direction === 'request' ? message : messageJson(registry, message);
-    },
+    [`${direction}Deserialize`]: (bytes: Buffer): Message | JsonValue =>
+      direction === 'request' ? readRequest(type, bytes) : messageJson(registry, fromBinary(type, bytes)),
   };
+}
+
+/** What a server gets for bytes that are no message: an error of the codec would be INTERNAL, as if it were its fault. */
+export const UNREADABLE = 'unreadable';
+
+function readRequest(type: DescMessage, bytes: Buffer): Message | typeof UNREADABLE {
+  try {
+    return fromBinary(type, bytes);
+  } catch {
+    return UNREADABLE;
+  }
 }
 
 /** A message in protobuf JSON as this service's contract has it. */

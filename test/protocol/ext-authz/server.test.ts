@@ -169,8 +169,9 @@ describe('grpc.health.v1', () => {
     state.canDecide = false;
     expect(await call(`${HEALTH}/Check`, Buffer.alloc(0))).toEqual(NOT_SERVING);
     state.canDecide = true;
-    server.drain();
+    const drained = server.drain();
     expect(await call(`${HEALTH}/Check`, Buffer.alloc(0))).toEqual(NOT_SERVING);
+    await drained;
   });
 
   it('knows no other service, and no malformed question', async () => {

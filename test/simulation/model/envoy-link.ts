@@ -1,7 +1,7 @@
+import type { XdsReplica } from '../replicas/xds-replica.ts';
 import { EnvoyState } from './envoy.ts';
 import { type Client, type Sabotage, Stream } from './stream.ts';
 import type { World } from './world.ts';
-import type { XdsReplica } from './xds-replica.ts';
 
 const BACK_OFF_MAX_MS = 500;
 /** A stream that breaks without a word is noticed by the server's pings. */

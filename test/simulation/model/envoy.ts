@@ -68,6 +68,11 @@ export class EnvoyState {
     return this.#hasListener && this.#secret !== '' ? this.#stamp : NO_STAMP;
   }
 
+  /** Whether there is any such; a server may wait for it in vain then, and so never stamp this Envoy again. */
+  get hasUntold(): boolean {
+    return this.#untold.size > 0;
+  }
+
   /** Whether the state of a cluster is one that no server can know of. */
   isUntold(cluster: string): boolean {
     return TYPES_APART.some((type) => this.#untold.has(`${type} ${cluster}`));
@@ -140,11 +145,11 @@ export class EnvoyState {
     const warming = this.warming.get(name);
     if ((warming ?? this.active.get(name)?.version) === version) return;
     this.warming.set(name, version);
+    this.#attempts += 1;
+    const attempt = this.#attempts;
+    this.#attemptOf.set(name, attempt);
     if (isByEds(version)) {
       this.subscriptions.want('endpoint', name);
-      this.#attempts += 1;
-      const attempt = this.#attempts;
-      this.#attemptOf.set(name, attempt);
       this.#world.scheduler.after(FETCH_TIMEOUT_MS, () => {
         if (this.warming.has(name) && this.#attemptOf.get(name) === attempt) this.#timeOut(name);
       });
@@ -152,14 +157,17 @@ export class EnvoyState {
     }
     this.subscriptions.drop('endpoint', name);
     this.#world.scheduler.after(this.#world.delayMs(), () => {
-      if (this.warming.get(name) === version) this.#activate(name, undefined);
+      if (this.warming.has(name) && this.#attemptOf.get(name) === attempt) this.#activate(name, undefined);
     });
   }
 
   #timeOut(name: string): void {
     this.#world.trace(() => `${this.#name} waited in vain for the endpoints of ${name}`);
     this.#activate(name, this.active.get(name)?.endpoints ?? '');
-    this.timeouts += 1;
+    // Of endpoints that were refused there may be no good ones to send, and none at all of a cluster of names by now.
+    const texts = this.#world.history.newest.clusters.get(name);
+    const isResolvedNow = texts !== undefined && texts.endpoints === undefined;
+    if (!isResolvedNow && !this.isExcused(name, this.#stamp)) this.timeouts += 1;
   }
 
   #loseCluster(name: string): void {

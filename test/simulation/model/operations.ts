@@ -1,11 +1,11 @@
 import type { ServiceKind } from '#domain/ids.ts';
 import { clusterName } from '#domain/ids.ts';
 import type { PlacementChange, Shard } from '#domain/routing/types.ts';
-import type { AuthzReplica } from './authz-replica.ts';
+import type { AuthzReplica } from '../replicas/authz-replica.ts';
+import type { XdsReplica } from '../replicas/xds-replica.ts';
 import type { EnvoyLink } from './envoy-link.ts';
 import { badHealth, badWeight, clusterText } from './history.ts';
 import type { World } from './world.ts';
-import type { XdsReplica } from './xds-replica.ts';
 
 const KINDS = ['aggregate', 'projection'] as const;
 const SHARD_NAMES = ['s1', 's2', 's3', 's4', 's5'];

@@ -1,6 +1,6 @@
 import type { ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
-import type { AuthzReplica } from './authz-replica.ts';
+import type { AuthzReplica } from '../replicas/authz-replica.ts';
 import type { EnvoyLink } from './envoy-link.ts';
 import type { World } from './world.ts';
 

@@ -63,6 +63,8 @@ export class Stream {
   readonly #removedBy = new Map<string, number>();
   #isServed = true;
   #said = 0;
+  /** It named no clusters: nothing tells such an Envoy from a new one before it names its routes. */
+  #cameEmpty = false;
   #unread = 0;
   #isFull = false;
   #lastTurn = -1;
@@ -126,7 +128,7 @@ export class Stream {
     this.#world.trace(() => `${this.#replica} refuses ${this.#client.name}: ${reason}`);
     // Whatever it said before it noticed is of an older state than the client has.
     this.#world.check(
-      this.#said === 0,
+      this.#said === 0 || this.#cameEmpty,
       () => `${this.#replica} refuses ${this.#client.name} after it told it something`,
     );
     this.#endAtServer();
@@ -151,6 +153,7 @@ export class Stream {
     const watch = this.#types[type];
     if (!watch.hasBegun) {
       watch.hasBegun = true;
+      if (type === 'cluster') this.#cameEmpty = Object.keys(request.initialVersions).length === 0;
       watch.isWildcard = type === 'cluster' || type === 'listener';
       for (const [name, version] of Object.entries(request.initialVersions)) {
         if (type === 'endpoint' || (type === 'cluster' && !isByEds(version))) this.#warm.add(name);

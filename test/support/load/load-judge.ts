@@ -25,8 +25,15 @@ export interface Judgement {
   readonly repeated: number;
   /** The first failures and mistakes, each with its line of the access log. */
   readonly explained: readonly string[];
-  /** Of served requests, in ms. */
-  readonly latency: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** Of served requests, in ms: as the client saw it, and as Envoy did, which leaves out a busy client. */
+  readonly latency: Latency;
+  readonly edgeLatency: Latency;
+}
+
+interface Latency {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
 }
 
 /**
@@ -57,7 +64,8 @@ export class LoadJudge {
       ...{ requests: answers.length, failed, wrong, backward: backwards.size },
       repeated: answers.filter(({ id }) => Number(lines.get(id)?.['attempts'] ?? 1) > 1).length,
       explained: explained.slice(0, FAILURES_SHOWN_COUNT),
-      latency: latencyOf(answers),
+      latency: latencyOf(answers.flatMap((answer) => (answer.isServed ? [answer.tookMs] : []))),
+      edgeLatency: latencyOf(answers.flatMap(({ id }) => Number(lines.get(id)?.['duration_ms'] ?? 0))),
     };
   }
 
@@ -124,9 +132,9 @@ function explain(answer: LoadAnswer, why: string, line: LogLine | undefined): st
   return `${why}: ${JSON.stringify({ ...answer, sentAt })}\n  access log: ${JSON.stringify(shown)}`;
 }
 
-function latencyOf(answers: readonly LoadAnswer[]): Judgement['latency'] {
-  const sorted = answers.flatMap((answer) => (answer.isServed ? [answer.tookMs] : [])).toSorted((a, b) => a - b);
+function latencyOf(values: readonly number[]): Latency {
+  const sorted = values.toSorted((left, right) => left - right);
   const at = (part: number): number =>
-    Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0) * 10) / 10;
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0);
   return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }

@@ -6,24 +6,29 @@ import type { FarmAnswer, FarmRequest } from './node-farm.ts';
 /** Many reference nodes in one process, each with a port and a memory of its own. Started by node-farm.ts. */
 const nodes = new Map<string, RunningNode>();
 
-async function handle({ action, kind, shard }: FarmRequest): Promise<number> {
-  const name = `${kind}/${shard}`;
-  if (action === 'start') {
-    const start = kind === 'aggregate' ? startAggregateNode : startProjectionNode;
-    const node = await start({ kind, shard, host: '127.0.0.1', port: 0, logLevel: 'silent' });
-    nodes.set(name, node);
-    return node.port;
-  }
-  await nodes.get(name)?.[Symbol.asyncDispose]();
-  nodes.delete(name);
-  return 0;
+async function start({ kind, shard }: FarmRequest): Promise<number> {
+  const startNode = kind === 'aggregate' ? startAggregateNode : startProjectionNode;
+  const node = await startNode({ kind, shard, host: '127.0.0.1', port: 0, logLevel: 'silent' });
+  nodes.set(`${kind}/${shard}`, node);
+  return node.port;
 }
 
+/** Nobody listens on its port from then on. A failure ends the process, which no request survives unnoticed. */
+async function end({ kind, shard }: FarmRequest): Promise<void> {
+  const name = `${kind}/${shard}`;
+  await nodes.get(name)?.[Symbol.asyncDispose]();
+  nodes.delete(name);
+}
+
+const tell = (answer: FarmAnswer): void => void process.send?.(answer);
+
 process.on('message', (request: FarmRequest) => {
-  const answer = (rest: Omit<FarmAnswer, 'number'>): void => void process.send?.({ number: request.number, ...rest });
-  handle(request).then(
-    (port) => answer({ port }),
-    (error: unknown) => answer({ error: String(error) }),
-  );
+  const { number, endAfterMs } = request;
+  if (endAfterMs !== undefined) setTimeout(() => void end(request), endAfterMs);
+  else
+    start(request).then(
+      (port) => tell({ number, port }),
+      (error: unknown) => tell({ number, error: String(error) }),
+    );
 });
 process.once('disconnect', () => process.exit());

@@ -7,9 +7,10 @@ const WORKER = fileURLToPath(new URL('./node-farm-worker.ts', import.meta.url));
 
 export interface FarmRequest {
   readonly number: number;
-  readonly action: 'start' | 'stop';
   readonly kind: LoadKind;
   readonly shard: string;
+  /** Ends the node after this time; absent: starts it. */
+  readonly endAfterMs?: number;
 }
 
 export interface FarmAnswer {
@@ -25,8 +26,8 @@ export interface FarmAnswer {
 export interface NodeFarm extends AsyncDisposable {
   /** Starts a node. @returns its port on loopback */
   start(kind: LoadKind, shard: string): Promise<number>;
-  /** Ends a node after the requests it has; nobody listens on its port from now on. */
-  stop(kind: LoadKind, shard: string): Promise<void>;
+  /** Ends a node some time from now, whether or not anybody still uses it. */
+  endLater(kind: LoadKind, shard: string, afterMs: number): void;
 }
 
 /** Starts the process of a farm. */
@@ -44,17 +45,17 @@ export function startNodeFarm(): NodeFarm {
   child.once('exit', () => {
     for (const request of waiting.values()) request.reject(new Error('the nodes have ended'));
   });
-  const ask = (request: Omit<FarmRequest, 'number'>): Promise<number> => {
-    const answer = Promise.withResolvers<number>();
-    sent += 1;
-    waiting.set(sent, answer);
-    child.send({ number: sent, ...request });
-    return answer.promise;
-  };
   return {
-    start: (kind, shard) => ask({ action: 'start', kind, shard }),
-    async stop(kind, shard) {
-      await ask({ action: 'stop', kind, shard });
+    start(kind, shard) {
+      const answer = Promise.withResolvers<number>();
+      sent += 1;
+      waiting.set(sent, answer);
+      child.send({ number: sent, kind, shard } satisfies FarmRequest);
+      return answer.promise;
+    },
+    endLater(kind, shard, afterMs) {
+      sent += 1;
+      child.send({ number: sent, kind, shard, endAfterMs: afterMs } satisfies FarmRequest);
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');

@@ -1,17 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ask, type EdgeAnswer, type Person } from '../edge-client.ts';
+import { LIMITS } from '#domain/limits.ts';
+import { ask, type Person } from '../edge-client.ts';
 import { until } from '../wait.ts';
 import { LOAD_KINDS, type LoadKind } from './load-answer.ts';
 import type { LoadJudge } from './load-judge.ts';
 import type { NodeFarm } from './node-farm.ts';
+import type { Publisher } from './publishers.ts';
 
-const PUBLISH_DEADLINE_MS = 60_000;
-const RETRY_AFTER_MS = 100;
-/** The last requests of an old shard: an upstream timeout and more. */
-const STOPPED_DEADLINE_MS = 60_000;
-/** Answers that say "not now", whatever becomes of the publication. */
-const RETRIED_STATUSES = new Set([429, 500, 502, 503, 504]);
-
+const ACKED_DEADLINE_MS = 60_000;
 type Document = Record<string, Record<string, unknown>>;
 
 /** What the rounds talk to. */
@@ -20,6 +15,8 @@ export interface RoundsOptions {
   readonly admin: Person;
   readonly farm: NodeFarm;
   readonly judge: LoadJudge;
+  /** Take turns, one round each. */
+  readonly publishers: readonly [Publisher, ...Publisher[]];
   /** The tenant that moves. */
   readonly tenant: string;
   /** The shards are called by it and a number. */
@@ -27,17 +24,15 @@ export interface RoundsOptions {
 }
 
 /**
- * Rounds of "add a shard, move a tenant there, remove the old shard", of both kinds at once and all through the admin
- * API. The node of a removed shard is ended when every Envoy routes by a revision without it, as an operator does it.
+ * Rounds of "add a shard, move a tenant there, remove the old shard", of both kinds at once. The node of a removed shard is ended as an operator does it: when every Envoy routes by a revision without it, and
+ * the requests that were on their way then have had their time.
  */
 export class ShardRounds {
   readonly #options: RoundsOptions;
   readonly #document: Document;
-  readonly #endings: Promise<void>[] = [];
+  readonly #removals: Promise<void>[] = [];
   #shard = '';
   #count = 0;
-  /** Publications that had to be tried again. */
-  retries = 0;
 
   private constructor(options: RoundsOptions, document: Document) {
     this.#options = options;
@@ -51,7 +46,7 @@ export class ShardRounds {
     const rounds = new ShardRounds(options, structuredClone(Object(body['document'])));
     const shard = await rounds.#addShard();
     for (const kind of LOAD_KINDS) rounds.#part(kind, 'placement')[tenant] = shard;
-    judge.placed(tenant, await rounds.#publish(rounds.#document), shard);
+    judge.placed(tenant, await options.publishers[0].publish(rounds.#document), shard);
     rounds.#shard = shard;
     return rounds;
   }
@@ -63,25 +58,26 @@ export class ShardRounds {
 
   /** One round; ends when the removal of the old shard is published. */
   async run(): Promise<void> {
-    const { tenant, judge } = this.#options;
+    const { tenant, judge, publishers } = this.#options;
+    const publisher = publishers[this.#count % publishers.length] ?? publishers[0];
     const before = this.#shard;
     this.#count += 1;
     const shard = await this.#addShard();
-    await this.#publish(this.#document);
-    const moved = await this.#publish({ changes: [{ tenant, aggregate: shard, projection: shard }] });
+    await publisher.publish(this.#document);
+    const moved = await publisher.publish({ changes: [{ tenant, aggregate: shard, projection: shard }] });
     judge.placed(tenant, moved, shard);
     for (const kind of LOAD_KINDS) {
       this.#part(kind, 'placement')[tenant] = shard;
       delete this.#part(kind, 'shards')[before];
     }
-    const removed = await this.#publish(this.#document);
-    this.#endings.push(this.#endNodes(before, removed));
+    const removed = await publisher.publish(this.#document);
+    this.#removals.push(this.#untilGone(before, removed));
     this.#shard = shard;
   }
 
-  /** Waits until the nodes of all removed shards have ended. @throws when an Envoy does not let go of one */
+  /** Waits until every Envoy routes without all of the removed shards. */
   async settle(): Promise<void> {
-    await Promise.all(this.#endings);
+    await Promise.all(this.#removals);
   }
 
   /** A shard of both kinds with a node that was just started, in the document. @returns its name */
@@ -103,35 +99,15 @@ export class ShardRounds {
     return found;
   }
 
-  /** Publishes until it is published. Repeats do no harm: what is in force already is left as it is. */
-  async #publish(body: object): Promise<number> {
-    const { http, admin } = this.#options;
-    const endsAtMs = performance.now() + PUBLISH_DEADLINE_MS;
-    for (;;) {
-      const answer = await ask(http, '/admin/routing/revisions', { token: admin.token, body }).catch(asAnswer);
-      if (answer.status === 200) return Number(answer.body['revision']);
-      const isFinal = !RETRIED_STATUSES.has(answer.status) || performance.now() > endsAtMs;
-      if (isFinal) throw new Error(`a publication is refused: ${answer.status} ${answer.text}`);
-      this.retries += 1;
-      await sleep(RETRY_AFTER_MS);
-    }
-  }
-
-  async #endNodes(shard: string, removedAt: number): Promise<void> {
+  async #untilGone(shard: string, removedAt: number): Promise<void> {
     const { http, admin, farm } = this.#options;
     const isPast = async (): Promise<boolean> => {
       const { body } = await ask(http, '/admin/routing/status', { token: admin.token });
       const envoys = Array.isArray(body['envoys']) ? body['envoys'] : [];
       return envoys.length > 0 && envoys.every((envoy) => Number(Object(envoy).acked) >= removedAt);
     };
-    await until(isPast, { deadlineMs: STOPPED_DEADLINE_MS, what: `every Envoy to route without ${shard}` });
-    await Promise.all(LOAD_KINDS.map((kind) => farm.stop(kind, shard)));
+    await until(isPast, { deadlineMs: ACKED_DEADLINE_MS, what: `every Envoy to route without ${shard}` });
+    // A request that was decided before may still be on its way, for as long as a shard may take to answer one.
+    for (const kind of LOAD_KINDS) farm.endLater(kind, shard, LIMITS.upstreamTimeoutMs);
   }
 }
-
-/** No answer at all is one to try again. */
-const asAnswer = (error: unknown): Pick<EdgeAnswer, 'status' | 'text' | 'body'> => ({
-  status: 503,
-  text: String(error),
-  body: {},
-});

@@ -53,6 +53,7 @@ const token = fc.record({
   issuedAt: fc.constantFrom(99, 100, 101),
   state: fc.constantFrom('good', 'good', 'good', 'good', 'invalid', 'expired'),
 });
+const idHeader = fc.constantFrom('order', 'invoice', 'order', 'not an id', '', null);
 const asked = fc.record({
   row: fc.oneof(
     fc.constantFrom(rowOf('command.submit'), rowOf('query.read')),
@@ -65,6 +66,7 @@ const asked = fc.record({
   ),
   resource: fc.constantFrom('order', 'invoice', 'xyz'),
   message: fc.record({ aggregate_type: field, aggregate_id: field, command_id: field }),
+  ids: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, fc.array(idHeader, { maxLength: 2 })),
 });
 
 describe('decisions', () => {

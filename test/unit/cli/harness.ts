@@ -100,6 +100,7 @@ export interface RunOptions {
   readonly bootstrapToken?: string;
   readonly nowMs?: () => number;
   readonly colour?: boolean;
+  readonly dataFolders?: readonly string[];
   /** Ctrl-C of a command that waits for it. */
   readonly interrupted?: AbortSignal;
   /** Instead of any pause a command makes. */
@@ -123,6 +124,9 @@ export async function runCli(words: readonly string[], options: RunOptions = {})
       printed.err += text;
     },
     readInput: async () => options.input ?? '',
+    input: async function* () {
+      yield Buffer.from(options.input ?? '');
+    },
     askSecret: async () => {
       throw new Error('asked');
     },
@@ -140,6 +144,7 @@ export async function runCli(words: readonly string[], options: RunOptions = {})
         ...(options.bootstrapToken === undefined ? {} : { bootstrapToken: options.bootstrapToken }),
       }),
       gateway: async () => gatewayFor(options, tokens),
+      dataFolders: () => options.dataFolders ?? [],
       pause: (milliseconds) => new Promise((resolve) => setTimeout(resolve, options.pauseMs ?? milliseconds)),
       interrupted: () => options.interrupted ?? AbortSignal.abort(),
     }),

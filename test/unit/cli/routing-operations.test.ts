@@ -205,6 +205,19 @@ describe('routing status', () => {
   });
 });
 
+test('routing status is 1 while a shard is quarantined, and names it', async () => {
+  const entry = {
+    pointer: '/runner_shards/s1',
+    since_revision: 8,
+    error: 'bad weight',
+    at: 'now',
+    serving: 'last_good',
+  };
+  const { code, out } = await ask(['routing', 'status'], { body: { envoys: [], replicas: [], quarantined: [entry] } });
+  expect(code).toBe(1);
+  expect(out).toMatch(/^\/runner_shards\/s1 +8 +last_good +now +bad weight$/m);
+});
+
 describe('routing swap', () => {
   const swap = {
     revision: 42,

@@ -69,7 +69,7 @@ describe('an allowed request', () => {
     expect(new Set(answer.ok_response?.headers.map((option) => option.append_action))).toEqual(
       new Set(['OVERWRITE_IF_EXISTS_OR_ADD']),
     );
-    expect(answer.ok_response?.headers_to_remove).toEqual(['authorization', 'cookie']);
+    expect(answer.ok_response?.headers_to_remove).toEqual(['authorization', 'cookie', 'x-command-id']);
     expect(answer.dynamic_metadata).toEqual({
       decision_id: ok['x-decision-id'],
       outcome: 'allow',
@@ -90,6 +90,20 @@ describe('an allowed request', () => {
     });
     expect(ok['x-gateway-cluster']).toBe('aggregate/s1');
     expect(ok['x-placement-epoch']).toBe('3');
+    expect(ok['x-command-id']).toBe('c1');
+    // Envoy has read that one out of the message itself.
+    expect(ok).not.toHaveProperty('x-gateway-command-id');
+  });
+
+  it.each(['x-command-id', 'idempotency-key'])('is a command with the id of the header %s', (name) => {
+    const fixture = checkFixture();
+    const { answer, ok } = ask(fixture, {
+      ...COMMAND,
+      fields: { aggregate_type: ['order'], aggregate_id: ['42'], command_id: [''] },
+      headers: [bearer(fixture.tokenOf('usr_member')), ['x-tenant-id', 'acme'], [name, 'key:1']],
+    });
+    expect(ok).toMatchObject({ 'x-command-id': 'key:1', 'x-gateway-command-id': '["key:1"]' });
+    expect(answer.ok_response?.headers_to_remove).toEqual(['authorization', 'cookie']);
   });
 
   it('reads headers from the plain map as well as from the raw one', () => {
@@ -225,6 +239,32 @@ describe('a denied request', () => {
     ]);
   });
 
+  it.each<readonly [string, readonly (readonly [string, string])[]]>([
+    ['malformed', [['idempotency-key', 'a b']]],
+    [
+      'there twice',
+      [
+        ['idempotency-key', 'k'],
+        ['idempotency-key', 'k'],
+      ],
+    ],
+    [
+      'another than the other',
+      [
+        ['x-command-id', 'k'],
+        ['idempotency-key', 'l'],
+      ],
+    ],
+  ])('points to the id of a command whose header is %s', (_, headers) => {
+    const fixture = checkFixture();
+    const { problem } = ask(fixture, {
+      ...COMMAND,
+      headers: [bearer(fixture.tokenOf('usr_member')), ['x-tenant-id', 'acme'], ...headers],
+      fields: { aggregate_type: ['order'], aggregate_id: ['42'], command_id: [] },
+    });
+    expect(problem).toMatchObject({ code: 'validation_failed', errors: [{ pointer: '/command_id' }] });
+  });
+
   it('of a command by its JSON path finds no message, whatever the metadata says', () => {
     const fixture = checkFixture();
     const { problem } = ask(fixture, {
@@ -261,9 +301,11 @@ describe('a denied request', () => {
     const native = ask(fixture, { ...COMMAND, headers: [['content-type', 'application/grpc+proto']] });
     expect(native.denied).toMatchObject({
       'grpc-status': '16',
+      'x-gateway-grpc-status': '16',
       'x-gateway-error': 'token_missing',
-      'content-type': 'application/grpc',
     });
+    // Envoy's to choose, for native gRPC and for gRPC-Web made of it.
+    expect(native.denied).not.toHaveProperty('content-type');
     expect(decodeURIComponent(native.denied['grpc-message'] ?? '')).toBe(native.answer.denied_response?.body);
     const transcoded = ask(fixture, {
       ...COMMAND,
@@ -274,8 +316,34 @@ describe('a denied request', () => {
     });
     expect(transcoded.denied['content-type']).toBe('application/problem+json');
     expect(transcoded.denied).not.toHaveProperty('grpc-status');
-    const web = ask(fixture, { ...COMMAND, headers: [['content-type', 'application/grpc-web+proto']] });
-    expect(web.denied).toMatchObject({ 'content-type': 'application/problem+json', 'grpc-status': '16' });
+    // gRPC-Web that Envoy knows has become native gRPC by now; other kinds of it are no gRPC to anybody here.
+    const other = ask(fixture, { ...COMMAND, headers: [['content-type', 'application/grpc-web+json']] });
+    expect(other.denied['content-type']).toBe('application/problem+json');
+    expect(other.denied).not.toHaveProperty('grpc-status');
+  });
+
+  it('in a message that cannot be read is still addressed to its client', () => {
+    const fixture = checkFixture();
+    const bytes = encodeCheck(
+      checkJson({
+        ...COMMAND,
+        headers: [
+          ['content-type', 'application/grpc'],
+          ['x-request-id', 'req-1'],
+        ],
+        fields: { aggregate_type: ['order'], command_type: ['~'] },
+      }),
+    );
+    bytes[bytes.lastIndexOf('~')] = 0xff;
+    const result = fixture.check.check(bytes);
+    if (result.kind === 'wait') throw new Error('waits');
+    const answer = read(result.bytes);
+    expect(headersOf(answer.denied_response?.headers)).toMatchObject({
+      'x-gateway-error': 'request_malformed',
+      'grpc-status': '3',
+    });
+    expect(answer.denied_response?.body).toBe('the request cannot be read');
+    expect(fixture.denials).toMatchObject([{ requestId: 'req-1', reason: 'request_malformed' }]);
   });
 });
 
@@ -367,5 +435,18 @@ describe('the stamped revision', () => {
     const { answer, ok } = ask(fixture, stamped(fixture, '6'));
     expect(ok['x-gateway-cluster']).toBe('projection/s2');
     expect(answer.dynamic_metadata).toMatchObject({ revision: '8', revision_substituted: 'true' });
+  });
+
+  it('is noted with the time when it decided, substitutes under their own number, waiting and the API not at all', () => {
+    const fixture = checkFixture();
+    fixture.source.push(snapshotOf(8, { acme: { projection: at('s2', 8) } }));
+    const nowMs = fixture.clock.ms;
+    for (const stamp of ['7', '6']) ask(fixture, stamped(fixture, stamp));
+    fixture.check.check(encodeCheck(checkJson(stamped(fixture, '9'))));
+    ask(fixture, { path: '/health', extensions: { stamp: '7', target: 'envoy' } });
+    expect(fixture.used).toEqual([
+      [7, nowMs],
+      [8, nowMs],
+    ]);
   });
 });

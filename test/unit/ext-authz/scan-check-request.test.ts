@@ -53,6 +53,7 @@ function slowScan(bytes: Buffer) {
     authorization: all('authorization'),
     tenantHeaders: all('x-tenant-id'),
     transcoded: all('x-envoy-original-method').length > 0,
+    commandIds: [all('x-command-id'), all('idempotency-key')].map((values) => [values.length, values.at(-1) ?? '']),
     stamp: text(at(attributes, 'context_extensions', 'stamp')),
     target: text(at(attributes, 'context_extensions', 'target')),
     message: {
@@ -74,6 +75,7 @@ function fastScan(bytes: Buffer) {
     authorization: found.authorization,
     tenantHeaders: [...found.tenantHeaders],
     transcoded: found.transcoded,
+    commandIds: [found.commandId, found.idempotencyKey].map((header) => [header.count, header.read()]),
     stamp: found.stamp,
     target: found.target,
     message: structuredClone(found.message),
@@ -101,6 +103,9 @@ const headerName = fc.constantFrom(
   'x-request-id',
   'content-type',
   'x-correlation-id',
+  'x-command-id',
+  'idempotency-key',
+  'idempotency-kez',
   'x-envoy-original-method',
   'cookie',
   'x-tenant-ie',
@@ -260,6 +265,10 @@ describe('the scanner of check requests', () => {
       authorization: '',
       tenantHeaders: [],
       transcoded: false,
+      commandIds: [
+        [0, ''],
+        [0, ''],
+      ],
       stamp: '',
       target: '',
       message: { aggregate_type: [], aggregate_id: [], command_id: [] },
@@ -325,7 +334,9 @@ describe('damaged bytes', () => {
         });
         expect(path.split('?')[0]).toBe(COMMAND_GRPC_PATH);
         // Ids of the aggregate and the command are free texts: another one is another valid request.
-        expect(Object.values(message ?? {}).every((values) => values.length === 1 && values[0] !== '')).toBe(true);
+        const { command_id: said = [], ...named } = message ?? {};
+        expect(Object.values(named).every((values) => values.length === 1 && values[0] !== '')).toBe(true);
+        expect(said).toEqual([expect.stringMatching(/^[A-Za-z0-9._:~@-]{1,128}$/)]);
       }),
       { numRuns: 3_000 },
     );

@@ -22,6 +22,58 @@ function keeping(maxCount = 1_000) {
   return { clock, source, board, keeper, push, clusterAt };
 }
 
+describe('a stamp older than what is here', () => {
+  const started = (read: (wanted: number) => Promise<ReturnType<typeof revision> | undefined>) => {
+    const clock = { ms: 1_000_000, nowMs: (): number => clock.ms };
+    const source = routingSource(revision(9));
+    const board = replicaBoard();
+    board.report(5);
+    const keeper = new SnapshotKeeper({ source, board, clock, read });
+    const changed = new Promise<void>((resolve) => void keeper.onRevision(resolve));
+    return { clock, source, keeper, changed };
+  };
+  const shard = (routing: ReturnType<SnapshotKeeper['at']>) =>
+    routing.state === 'held' ? [routing.placement('acme', 'runner')?.cluster, routing.substituted] : routing.state;
+
+  it('is read from the store, and waited for meanwhile', async () => {
+    const asked: number[] = [];
+    const { keeper, changed } = started(async (number) => {
+      asked.push(number);
+      return revision(number);
+    });
+    expect(keeper.at(7).state).toBe('ahead');
+    expect(keeper.at(7).state).toBe('ahead');
+    await changed;
+    expect(shard(keeper.at(7))).toEqual(['runner/s7', false]);
+    expect(shard(keeper.at(9))).toEqual(['runner/s9', false]);
+    expect(asked).toEqual([7]);
+  });
+
+  it('is replaced by the newest when it is not kept, cannot be read, or there is no more time', async () => {
+    for (const read of [async () => undefined, async () => Promise.reject(new Error('storage is away'))]) {
+      const { keeper, changed, clock } = started(read);
+      expect(keeper.at(7).state).toBe('ahead');
+      expect(shard(keeper.atLast(7))).toEqual(['runner/s9', true]);
+      await changed;
+      expect(shard(keeper.at(7))).toEqual(['runner/s9', true]);
+      clock.ms += 10_000;
+      expect(keeper.at(7).state).toBe('ahead');
+    }
+  });
+
+  it('is asked for a few at a time', () => {
+    const { keeper } = started(() => new Promise(() => {}));
+    const states = Array.from({ length: 9 }, (_, index) => keeper.at(index).state);
+    expect(states).toEqual([...Array.from({ length: 8 }, () => 'ahead'), 'held']);
+  });
+
+  it('that is newer than all that is here is waited for, never substituted', () => {
+    const { keeper } = started(async () => undefined);
+    expect(keeper.at(10).state).toBe('ahead');
+    expect(keeper.atLast(10).state).toBe('ahead');
+  });
+});
+
 describe('kept revisions', () => {
   it('begin with the one the source holds already', () => {
     const keeper = new SnapshotKeeper({

@@ -54,6 +54,8 @@ test('Envoy sends every header that a decision or its answer is made of', () => 
     'x-request-id',
     'x-correlation-id',
     'content-type',
+    'x-command-id',
+    'idempotency-key',
     'x-envoy-original-method',
   ]) {
     expect(filter).toContain(`"exact":"${name}"`);

@@ -10,6 +10,7 @@ const ALLOWED_HEADERS = [
   HEADER.correlationId,
   HEADER.requestId,
   HEADER.traceparent,
+  HEADER.commandId,
   HEADER.idempotencyKey,
   'content-type',
   'x-envoy-original-method',

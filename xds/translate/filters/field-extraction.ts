@@ -1,8 +1,11 @@
 import { extension, type JsonObject } from '../json.ts';
 import { FILTERS } from '../names.ts';
 
-/** The fields of the final message that decisions need: ext_authz gets them as metadata, never the body. */
-const FIELDS = ['aggregate_type', 'aggregate_id', 'command_id'] as const;
+/**
+ * The fields of the final message that decisions need: ext_authz gets them as metadata, never the body. Of the command's
+ * type it only makes sure that it is UTF-8.
+ */
+const FIELDS = ['aggregate_type', 'aggregate_id', 'command_id', 'command_type'] as const;
 
 /**
  * Reads fields of gRPC requests into dynamic metadata, each a list of texts. It lets pass what it cannot read: whoever

@@ -4,11 +4,13 @@ import { bodyLimits } from './body-limit.ts';
 import { commandId } from './command-id.ts';
 import { extAuthz } from './ext-authz.ts';
 import { fieldExtraction } from './field-extraction.ts';
-import { grpcWeb } from './grpc-web.ts';
+import { grpcWeb, grpcWebStatus } from './grpc-web.ts';
+import { messageBuffer } from './message-buffer.ts';
 import { readiness } from './readiness.ts';
 import { responseIdsFilter } from './response-ids.ts';
 import { responseScrub } from './response-scrub.ts';
 import { router } from './router.ts';
+import { traceContext } from './trace-context.ts';
 import { type TranscodedServices, transcoder } from './transcoder.ts';
 
 /**
@@ -28,12 +30,18 @@ export function httpFilters(rows: readonly EndpointRow[], services: TranscodedSe
     responseIdsFilter(),
     // Before anything that costs: probes come often, and a draining Envoy says so without asking anybody.
     readiness(),
+    // Before anybody passes the trace on.
+    traceContext(),
+    // Around the next one, whose answers it repairs.
+    grpcWebStatus(),
     // Makes plain gRPC for all that follows.
     grpcWeb(),
     // Before everything that buffers.
     ...bodyLimits(rows),
     // Before ext_authz: query parameters and repeated JSON members change the message, so it must be final first.
     transcoder(transcoded, services),
+    // Behind the limit, and before what holds a whole message.
+    messageBuffer(),
     // Behind the transcoder: reads the final message of JSON and gRPC alike.
     fieldExtraction([methodName(COMMAND_GRPC_PATH)], services.descriptors),
     // Before ext_authz, whose answer makes Envoy choose the route again: that choice sees the header.

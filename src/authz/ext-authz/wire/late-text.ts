@@ -5,6 +5,8 @@ export class LateText {
   readonly #reader: ProtobufReader;
   #from = 0;
   #to = 0;
+  /** How often it was met; the last one counts. */
+  count = 0;
 
   constructor(reader: ProtobufReader) {
     this.#reader = reader;
@@ -14,11 +16,13 @@ export class LateText {
   take(): void {
     this.#from = this.#reader.from;
     this.#to = this.#reader.to;
+    this.count += 1;
   }
 
   clear(): void {
     this.#from = 0;
     this.#to = 0;
+    this.count = 0;
   }
 
   /** One character per byte; '' when there was nothing. Valid until the reader begins another message. */

@@ -26,6 +26,9 @@ export interface ScannedRequest {
   readonly requestId: LateText;
   readonly correlationId: LateText;
   readonly contentType: LateText;
+  /** What names a command whose message does not. */
+  readonly commandId: LateText;
+  readonly idempotencyKey: LateText;
   /** Address of the peer that Envoy accepted the request from. */
   readonly sourceAddress: LateText;
 }
@@ -50,6 +53,8 @@ const NAMES = {
   requestId: ascii(HEADER.requestId),
   correlationId: ascii(HEADER.correlationId),
   contentType: ascii('content-type'),
+  commandId: ascii(HEADER.commandId),
+  idempotencyKey: ascii(HEADER.idempotencyKey),
   originalMethod: ascii('x-envoy-original-method'),
   originalPath: ascii('x-envoy-original-path'),
   stamp: ascii(CONTEXT_EXTENSION.stamp),
@@ -78,6 +83,8 @@ export class CheckRequestScanner {
     requestId: new LateText(this.#reader),
     correlationId: new LateText(this.#reader),
     contentType: new LateText(this.#reader),
+    commandId: new LateText(this.#reader),
+    idempotencyKey: new LateText(this.#reader),
     sourceAddress: new LateText(this.#reader),
   };
 
@@ -95,6 +102,11 @@ export class CheckRequestScanner {
     }
   }
 
+  /** What was met, also before a message turned out to be malformed: good for addressing the refusal, nothing else. */
+  get met(): ScannedRequest {
+    return this.#found;
+  }
+
   #reset(): void {
     const found = this.#found;
     found.method = '';
@@ -105,6 +117,8 @@ export class CheckRequestScanner {
     found.requestId.clear();
     found.correlationId.clear();
     found.contentType.clear();
+    found.commandId.clear();
+    found.idempotencyKey.clear();
     found.sourceAddress.clear();
     found.transcoded = false;
     found.originalPath.clear();
@@ -245,9 +259,13 @@ export class CheckRequestScanner {
       case NAMES.requestId.length:
         if (this.#keyIs(NAMES.requestId)) found.requestId.take();
         else if (this.#keyIs(NAMES.contentType)) found.contentType.take();
+        else if (this.#keyIs(NAMES.commandId)) found.commandId.take();
         return;
       case NAMES.correlationId.length:
         if (this.#keyIs(NAMES.correlationId)) found.correlationId.take();
+        return;
+      case NAMES.idempotencyKey.length:
+        if (this.#keyIs(NAMES.idempotencyKey)) found.idempotencyKey.take();
         return;
       case NAMES.originalMethod.length:
         if (this.#keyIs(NAMES.originalMethod)) found.transcoded = true;
@@ -255,8 +273,6 @@ export class CheckRequestScanner {
       case NAMES.originalPath.length:
         if (this.#keyIs(NAMES.originalPath)) found.originalPath.take();
         return;
-      default:
-        break;
     }
   }
 

@@ -21,6 +21,7 @@ const NAMES = {
   aggregate_type: Buffer.from('aggregate_type', 'latin1'),
   aggregate_id: Buffer.from('aggregate_id', 'latin1'),
   command_id: Buffer.from('command_id', 'latin1'),
+  command_type: Buffer.from('command_type', 'latin1'),
 } as const;
 
 /** Reads the extracted fields out of a `metadata_context`, where the reader stands at one. */
@@ -31,6 +32,8 @@ export class ExtractedFieldsScanner {
   /** One bit per field met: a key twice would be one value for one reader and another for the next. */
   #seen = 0;
   #values: string[] = [];
+  /** Of the type only the form matters here: UTF-8 or not. */
+  readonly #unused: string[] = [];
 
   constructor(reader: ProtobufReader, found: ExtractedFields) {
     this.#reader = reader;
@@ -43,6 +46,7 @@ export class ExtractedFieldsScanner {
     this.#found.aggregate_type.length = 0;
     this.#found.aggregate_id.length = 0;
     this.#found.command_id.length = 0;
+    this.#unused.length = 0;
   }
 
   /** @throws MalformedMessage */
@@ -79,6 +83,7 @@ export class ExtractedFieldsScanner {
     if (reader.equals(keyFrom, keyTo, NAMES.aggregate_type)) this.#take(1, this.#found.aggregate_type);
     else if (reader.equals(keyFrom, keyTo, NAMES.aggregate_id)) this.#take(2, this.#found.aggregate_id);
     else if (reader.equals(keyFrom, keyTo, NAMES.command_id)) this.#take(4, this.#found.command_id);
+    else if (reader.equals(keyFrom, keyTo, NAMES.command_type)) this.#take(8, this.#unused);
   }
 
   #take(bit: number, values: string[]): void {

@@ -25,8 +25,8 @@ export class Clock {
   }
 }
 
-/** A control plane whose resources are readable texts instead of Envoy's messages. */
-export function newPlane(clock: Clock) {
+/** A control plane whose resources are readable texts instead of Envoy's messages; `invalid` ones cannot be encoded. */
+export function newPlane(clock: Clock, invalid: (content: string) => boolean = () => false) {
   const events: { readonly node: string | undefined; readonly kind: string; readonly names?: readonly string[] }[] = [];
   const plane = new ControlPlane({
     routeName: 'gateway',
@@ -38,7 +38,11 @@ export function newPlane(clock: Clock) {
       name: clusterName(kind, shard),
       json: { endpoints: endpoints.map(({ port }) => port) },
     }),
-    encode: (type, { name, json }) => encodeResource({ type, name, message: Buffer.from(JSON.stringify(json)) }),
+    encode: (type, { name, json }) => {
+      const content = JSON.stringify(json);
+      if (invalid(content)) throw new Error(`${name} cannot be encoded`);
+      return encodeResource({ type, name, message: Buffer.from(content) });
+    },
     encodeRoutes: (stamp) =>
       encodeResource({
         type: 'route',

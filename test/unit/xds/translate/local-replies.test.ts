@@ -18,6 +18,10 @@ const header = ({ headers_to_add }: Mapper, name: string): string | undefined =>
   headers_to_add.findLast(({ header: { key } }) => key === name)?.header.value;
 const codeOf = (mapper: Mapper): ErrorCode | undefined =>
   ERROR_CODES.find((code) => code === header(mapper, 'x-gateway-error'));
+const isEarly = (mapper: Mapper): boolean => header(mapper, 'x-gateway-early-reply') === '1';
+const isProblem = ({ body_format_override }: Mapper): boolean => body_format_override.json_format !== undefined;
+const isWeb = ({ body_format_override }: Mapper): boolean =>
+  body_format_override.content_type === 'application/grpc-web+proto';
 const own = mappers.filter((mapper) => codeOf(mapper) !== undefined);
 
 describe('replies of Envoy', () => {
@@ -44,8 +48,30 @@ describe('replies of Envoy', () => {
 
   it('have a form for gRPC for each form for HTTP, asked first', () => {
     const codes = (isGrpc: boolean) =>
-      own.filter(({ body_format_override }) => (body_format_override.json_format === undefined) === isGrpc).map(codeOf);
+      own
+        .filter((mapper) => !isWeb(mapper))
+        .filter(({ body_format_override }) => (body_format_override.json_format === undefined) === isGrpc)
+        .map(codeOf);
     expect(codes(true)).toEqual(codes(false));
+  });
+
+  it('have a form of their own for gRPC-Web where its filter has not run: a 200 without a body', () => {
+    const web = own.filter(isWeb);
+    expect(web.map(codeOf)).toEqual(own.filter((mapper) => isEarly(mapper) && isProblem(mapper)).map(codeOf));
+    for (const mapper of web) {
+      expect(isEarly(mapper)).toBe(true);
+      expect(mapper.status_code).toBe(200);
+      expect(header(mapper, 'grpc-message')).toMatch(/^[ -~]+$/);
+      expect(mapper.body_format_override).toMatchObject({ text_format_source: { inline_string: '' } });
+    }
+  });
+
+  it('stash the gRPC status where the gRPC-Web filter is about to overwrite it, and nowhere else', () => {
+    for (const mapper of own) {
+      const status = isEarly(mapper) || isProblem(mapper) ? undefined : header(mapper, 'grpc-status');
+      expect(header(mapper, 'x-gateway-grpc-status')).toBe(status);
+      if (status !== undefined) expect(mapper.status_code).toBe(200);
+    }
   });
 
   it('never repeat what Envoy says about an upstream', () => {

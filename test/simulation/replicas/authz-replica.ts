@@ -1,9 +1,9 @@
 import { LIMITS } from '#domain/limits.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import { SnapshotKeeper, type StampedRouting } from '../../../src/authz/ext-authz/snapshot-keeper.ts';
+import type { World } from '../model/world.ts';
 import { Follower } from './follower.ts';
 import { PresenceBoard, type PresenceBus } from './presence.ts';
-import type { World } from './world.ts';
 
 /** One life of an authz process. */
 interface Life {

@@ -1,4 +1,4 @@
-import type { World } from './world.ts';
+import type { World } from '../model/world.ts';
 
 /**
  * How one process learns of revisions: each after a while, in order; when several came meanwhile it may take the newest

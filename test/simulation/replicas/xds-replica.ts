@@ -2,12 +2,12 @@ import { clusterName } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { ControlPlane } from '../../../xds/control-plane.ts';
 import { stampPrefix } from '../../../xds/snapshot/resource.ts';
+import { clusterText, endpointsText } from '../model/history.ts';
+import type { Stream } from '../model/stream.ts';
+import { plainResource } from '../model/wire.ts';
+import type { World } from '../model/world.ts';
 import { Follower } from './follower.ts';
-import { clusterText, endpointsText } from './history.ts';
 import { PresenceBoard, type PresenceBus } from './presence.ts';
-import type { Stream } from './stream.ts';
-import { plainResource } from './wire.ts';
-import type { World } from './world.ts';
 
 /** Announcements of one replica follow each other at this distance. */
 const ANNOUNCE_DISTANCE_MS = 10;

@@ -1,6 +1,6 @@
 import { LIMITS } from '#domain/limits.ts';
 import type { ReplicaFacts, ReplicaRole, ReplicaState } from '#ports/replica-board.ts';
-import { Channel, type World } from './world.ts';
+import { Channel, type World } from '../model/world.ts';
 
 /** A replica board in simulated time: what one process heard of the others. */
 export class PresenceBoard {
