@@ -70,7 +70,6 @@ export class ControlPlane {
   #newest = NO_STAMP;
   /** The revisions loaded that Envoys may still be stamped with, in order. */
   #loaded: readonly number[] = [];
-  #firstRevision = NO_STAMP;
   #confirmed: number | undefined;
   #route: Resource | undefined;
   #routeStamp = NO_STAMP;
@@ -103,12 +102,14 @@ export class ControlPlane {
     return Math.max(0, this.#newest);
   }
 
-  /** The revision that Envoys may be stamped with now. */
+  /**
+   * The revision that Envoys may be stamped with now, `NO_STAMP` while there is none: only one that was loaded here,
+   * because clusters of one that was jumped over were never offered.
+   */
   get stampTarget(): number {
     const confirmed = this.#confirmed ?? this.#newest;
-    // Not one that was jumped over here: clusters that only it had were never offered.
     const loaded = this.#loaded.findLast((revision) => revision <= confirmed);
-    return Math.max(this.#routeStamp, loaded ?? Math.min(this.#newest, confirmed));
+    return Math.max(this.#routeStamp, loaded ?? NO_STAMP);
   }
 
   /** The shards that Envoys do not get as the document has them. */
@@ -127,7 +128,6 @@ export class ControlPlane {
     this.#newest = snapshot.revision;
     const open = this.#loaded.filter((revision) => revision >= this.#routeStamp);
     this.#loaded = [...open, snapshot.revision].slice(-LOADED_MAX_COUNT);
-    if (this.#firstRevision === NO_STAMP) this.#firstRevision = snapshot.revision;
     this.#tellOffers(changes);
     this.advance();
   }
@@ -180,6 +180,7 @@ export class ControlPlane {
   advance(): void {
     if (!this.isReady) return;
     const target = this.stampTarget;
+    if (target === NO_STAMP) return;
     if (target > this.#routeStamp || this.#route === undefined) {
       this.#route = this.#options.encodeRoutes(target);
       this.#routeStamp = target;
@@ -196,10 +197,11 @@ export class ControlPlane {
       if (revision > target) continue;
       this.#retiring.delete(name);
       this.#retired.set(name, revision);
-      // What was forgotten counts as gone since the first revision, which every Envoy here routes past by then.
+      // What was forgotten counts as gone since the Envoy connected.
       for (const oldest of this.#retired.keys()) {
         if (this.#retired.size <= LIMITS.shardsPerKindMaxCount) break;
         this.#retired.delete(oldest);
+        this.#tables.endpoint.remove(oldest);
       }
       this.#offers.forget(name);
       names.push(name);
@@ -211,9 +213,9 @@ export class ControlPlane {
    * A shard that is kept back without a last good value is offered to nobody, but an Envoy that has an older one from
    * before a restart of this server goes on with it.
    */
-  #retiredAt(name: string): number {
+  #retiredAt(name: string): number | undefined {
     if (this.#offers.isQuarantined(name) || this.#retiring.has(name)) return Number.POSITIVE_INFINITY;
-    return this.#retired.get(name) ?? this.#firstRevision;
+    return this.#retired.get(name);
   }
 
   #tellOffers({ clusters, endpoints }: Pick<OfferChanges, 'clusters' | 'endpoints'>): void {

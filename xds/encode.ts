@@ -6,7 +6,7 @@ import { encodeResource, type Resource } from './snapshot/resource.ts';
 import { type ResourceType, TYPE_URL } from './snapshot/resource-types.ts';
 
 /** A resource Envoy would refuse: a bug in a translator, or an entry that the parser should not have let through. */
-export class InvalidResource extends Error {
+class InvalidResource extends Error {
   constructor(type: ResourceType, name: string, mistakes: readonly string[]) {
     super(`${type} ${name} is not valid: ${mistakes.join('; ')}`);
     this.name = 'InvalidResource';

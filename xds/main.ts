@@ -111,7 +111,7 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   );
   const parts = { controlPlane, routing, keeper, storage, isConnected: () => link.isConnected() };
   stack.use(await startHttpServer({ listen: config.httpListen, metrics, ...parts }));
-  stack.use(await startAdsServer({ listen: config.grpcListen, registry, host: controlPlane, log }));
+  stack.use(await startAdsServer({ listen: config.grpcListen, host: controlPlane, log }));
   return stack;
 }
 

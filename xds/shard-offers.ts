@@ -274,8 +274,10 @@ export class ShardOffers {
   /** Makes the tables say what is offered. */
   #place(name: string, offered: Offer | undefined): { readonly cluster: boolean; readonly endpoints: boolean } {
     const { clusters, endpoints } = this.#options;
-    const cluster = offered === undefined ? clusters.remove(name) : clusters.put(offered.cluster);
-    if (offered?.endpoints !== undefined) return { cluster, endpoints: endpoints.put(offered.endpoints) };
+    // Its endpoints stay: an Envoy that still holds the cluster, and warms it, must get them.
+    if (offered === undefined) return { cluster: clusters.remove(name), endpoints: false };
+    const cluster = clusters.put(offered.cluster);
+    if (offered.endpoints !== undefined) return { cluster, endpoints: endpoints.put(offered.endpoints) };
     // Nobody is told: endpoints go with their cluster.
     endpoints.remove(name);
     return { cluster, endpoints: false };

@@ -47,9 +47,8 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
   const { board, source } = storage;
 
   // What decisions are made from. The board hears of every step, because others wait for it (stamps, "applied").
-  const keeper = stack.use(
-    new SnapshotKeeper({ source, board, clock, read: (revision) => storage.routingStore.revision(revision) }),
-  );
+  const { routingStore } = storage;
+  const keeper = stack.use(new SnapshotKeeper({ source, board, clock, read: (n) => routingStore.revision(n) }));
   let iamRevision = 0;
   const announce = () =>
     board.announce({ role: 'authz', replica: config.replica, routingRevision: keeper.newestRevision(), iamRevision });
@@ -112,7 +111,7 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
       ...systemRoutes({ store: storage.iam, clock, publicUrl: config.publicUrl, readiness }),
       ...authRoutes(identity.services, identity.bootstrapToken),
       ...iamRoutes(identity.services),
-      ...routingRoutes({ routingStore: storage.routingStore, routingSource: source, board, clock }),
+      ...routingRoutes({ routingStore, routingSource: source, board, clock }),
     ],
   });
   // Before the routing is here, every request of a tenant would be denied. Where there is none, or none that can be read,

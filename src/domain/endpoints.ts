@@ -2,7 +2,7 @@ import type { ServiceKind } from './ids.ts';
 import { LIMITS } from './limits.ts';
 
 /** Who may call: anybody, anybody with a valid token, or a principal holding `action` on the resource. */
-export type Access = 'public' | 'principal' | 'right';
+type Access = 'public' | 'principal' | 'right';
 
 /**
  * One row of the endpoint catalogue: everything the gateway does with one endpoint, in one place.

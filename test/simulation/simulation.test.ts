@@ -24,44 +24,49 @@ const firstFailing = (from: number, count: number, sabotage: Sabotage = {}): num
 
 const wanted = process.env['SEED'];
 
-describe.runIf(wanted !== undefined)('one run', () => {
+if (wanted === undefined) allRuns();
+else
   it(`of seed ${wanted} keeps every promise`, () => {
     const seed = Number(wanted);
     process.stdout.write(`${explain(seed)}\n`);
     expect(simulate(seed).failure).toBeUndefined();
   });
-});
 
-describe.runIf(wanted === undefined)('the whole control plane, simulated', { timeout: TIMEOUT_MS }, () => {
-  const firsts = Array.from({ length: SEEDS_COUNT / SEEDS_PER_TEST_COUNT }, (_, index) => index * SEEDS_PER_TEST_COUNT);
+function allRuns(): void {
+  describe('the whole control plane, simulated', { timeout: TIMEOUT_MS }, () => {
+    const firsts = Array.from(
+      { length: SEEDS_COUNT / SEEDS_PER_TEST_COUNT },
+      (_, index) => index * SEEDS_PER_TEST_COUNT,
+    );
 
-  it.each(firsts)(`keeps every promise in ${SEEDS_PER_TEST_COUNT} runs after seed %i`, (first) => {
-    const seed = firstFailing(first + 1, SEEDS_PER_TEST_COUNT);
-    if (seed !== undefined) expect.fail(explain(seed));
+    it.each(firsts)(`keeps every promise in ${SEEDS_PER_TEST_COUNT} runs after seed %i`, (first) => {
+      const seed = firstFailing(first + 1, SEEDS_PER_TEST_COUNT);
+      if (seed !== undefined) expect.fail(explain(seed));
+    });
+
+    it('is the same run for the same seed', () => {
+      expect(simulate(7, { trace: true })).toEqual(simulate(7, { trace: true }));
+      expect(simulate(7, { trace: true }).traced).not.toEqual(simulate(8, { trace: true }).traced);
+    });
+
+    it('really sends requests, and most of those with a placement arrive', () => {
+      const outcomes = new Map<Outcome, number>();
+      for (let seed = 1; seed <= 100; seed += 1) {
+        for (const [outcome, count] of simulate(seed).outcomes)
+          outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
+      }
+      const placed = [...outcomes]
+        .filter(([outcome]) => outcome !== 'not placed')
+        .reduce((sum, [, count]) => sum + count, 0);
+      expect(placed).toBeGreaterThan(2_000);
+      expect((outcomes.get('served') ?? 0) / placed).toBeGreaterThan(0.8);
+    });
+
+    it.each(Object.entries(PLANTED_BUGS))('finds the planted bug: %s', (_name, sabotage) => {
+      const seed = firstFailing(1, SEEDS_TO_FIND_COUNT, sabotage);
+      expect(seed).toBeDefined();
+      // It is the bug that fails, not the run.
+      expect(simulate(seed ?? 0).failure).toBeUndefined();
+    });
   });
-
-  it('is the same run for the same seed', () => {
-    expect(simulate(7, { trace: true })).toEqual(simulate(7, { trace: true }));
-    expect(simulate(7, { trace: true }).traced).not.toEqual(simulate(8, { trace: true }).traced);
-  });
-
-  it('really sends requests, and most of those with a placement arrive', () => {
-    const outcomes = new Map<Outcome, number>();
-    for (let seed = 1; seed <= 100; seed += 1) {
-      for (const [outcome, count] of simulate(seed).outcomes)
-        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
-    }
-    const placed = [...outcomes]
-      .filter(([outcome]) => outcome !== 'not placed')
-      .reduce((sum, [, count]) => sum + count, 0);
-    expect(placed).toBeGreaterThan(2_000);
-    expect((outcomes.get('served') ?? 0) / placed).toBeGreaterThan(0.8);
-  });
-
-  it.each(Object.entries(PLANTED_BUGS))('finds the planted bug: %s', (_name, sabotage) => {
-    const seed = firstFailing(1, SEEDS_TO_FIND_COUNT, sabotage);
-    expect(seed).toBeDefined();
-    // It is the bug that fails, not the run.
-    expect(simulate(seed ?? 0).failure).toBeUndefined();
-  });
-});
+}

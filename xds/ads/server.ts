@@ -1,8 +1,8 @@
-import type { FileRegistry } from '@bufbuild/protobuf';
 import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import { LIMITS } from '#domain/limits.ts';
 import type { Log } from '#platform/log.ts';
 import { parseDeltaRequest } from './delta-request.ts';
+import { RequestQueue } from './request-queue.ts';
 import type { AdsSession, SessionPort } from './session.ts';
 
 /** The incremental aggregated stream; messages stay bytes here. */
@@ -44,11 +44,11 @@ export interface AdsServer extends AsyncDisposable {
 /** Serves delta ADS. @throws Error when it cannot listen */
 export async function startAdsServer(options: {
   readonly listen: { readonly host: string; readonly port: number };
-  readonly registry: FileRegistry;
   readonly host: SessionHost;
   readonly log: Log;
 }): Promise<AdsServer> {
-  const { host, registry, log } = options;
+  const { host, log } = options;
+  const requests = new RequestQueue();
   const streams = new Set<Stream>();
   let isStopping = false;
   const server = new Server({
@@ -60,7 +60,7 @@ export async function startAdsServer(options: {
     DeltaAggregatedResources: (stream: Stream) => {
       // An Envoy may open its next stream on the same connection before it has read that the connection ends too.
       if (isStopping) refuse(stream, STOPPING);
-      else serve(stream, { host, registry, log, streams });
+      else serve(stream, { host, requests, log, streams });
     },
   });
   const port = await bind(server, options.listen);
@@ -80,7 +80,7 @@ export async function startAdsServer(options: {
 
 interface Serving {
   readonly host: SessionHost;
-  readonly registry: FileRegistry;
+  readonly requests: RequestQueue;
   readonly log: Log;
   readonly streams: Set<Stream>;
 }
@@ -89,7 +89,7 @@ interface Serving {
  * One stream: bytes in, bytes out. It reads on while the client does not, and stops writing then (`write` is false
  * until `drain`), so neither side can block the other and nothing piles up.
  */
-function serve(stream: Stream, { host, registry, log, streams }: Serving): void {
+function serve(stream: Stream, { host, requests, log, streams }: Serving): void {
   if (!host.isReady) {
     refuse(stream, 'no routing revision is loaded yet');
     return;
@@ -105,17 +105,19 @@ function serve(stream: Stream, { host, registry, log, streams }: Serving): void 
   streams.add(stream);
   const end = (): void => {
     if (!streams.delete(stream)) return;
+    requests.drop(stream);
     log.info({ peer, node: session.node }, 'stream ended');
     host.close(session);
   };
-  stream.on('data', (bytes: Buffer) => {
+  const receive = (bytes: Buffer): void => {
     try {
       session.receive(parseDeltaRequest(bytes));
     } catch (error) {
       log.error({ err: error, peer, node: session.node }, 'request failed');
       refuse(stream, 'the request cannot be read');
     }
-  });
+  };
+  stream.on('data', (bytes: Buffer) => requests.push(stream, bytes, receive));
   stream.on('drain', () => session.drained());
   stream.on('end', () => {
     end();

@@ -20,7 +20,7 @@ export interface SessionContext {
   /** The newest routing revision loaded here. */
   readonly newestRevision: () => number;
   /** The first revision that does without a cluster: an Envoy must route by that one or a later one to lose it. */
-  readonly retiredAt: (cluster: string) => number;
+  readonly retiredAt: (cluster: string) => number | undefined;
   /** Whether a shard is kept back: what was rejected of it stays on record though its last good value is accepted. */
   readonly isQuarantined: (cluster: string) => boolean;
   readonly nowMs: () => number;
@@ -51,6 +51,7 @@ export class AdsSession {
   readonly #port: SessionPort;
   readonly #subscriptions: Readonly<Record<ResourceType, Subscription>>;
   readonly #connectedAtMs: number;
+  readonly #newestAtStart: number;
   readonly #warmth: WarmClusters;
   readonly #rejections = new Rejections();
   #node: string | undefined;
@@ -62,11 +63,13 @@ export class AdsSession {
   /** It came back with clusters, and has not yet said by which revision it routes. */
   #isAskedForStamp = false;
   #hasToldStamp = false;
+  #hasAskedForClusters = false;
 
   constructor(context: SessionContext, port: SessionPort) {
     this.#context = context;
     this.#port = port;
     this.#connectedAtMs = context.nowMs();
+    this.#newestAtStart = context.newestRevision();
     const nextNonce = () => String(++this.#nonces);
     const always = { mayRemove: () => true, nextNonce };
     const route = { get: (name: string) => (name === context.routeName ? this.#route : undefined), names: () => [] };
@@ -120,7 +123,10 @@ export class AdsSession {
       this.#port.onChange({ kind: 'unknown_type', typeUrl: request.typeUrl });
       return;
     }
-    if (type === 'cluster' && Object.keys(request.initialVersions).length > 0) this.#isAskedForStamp = true;
+    // One that comes back says what it holds, or begins with another type while its clusters warm.
+    const isComingBack = type !== 'cluster' && !this.#hasAskedForClusters;
+    if (isComingBack || Object.keys(request.initialVersions).length > 0) this.#isAskedForStamp = true;
+    if (type === 'cluster') this.#hasAskedForClusters = true;
     if (type === 'route') this.#hasToldStamp = true;
     const before = this.ackedStamp;
     const reception = this.#subscriptions[type].receive(request);
@@ -215,7 +221,8 @@ export class AdsSession {
   }
 
   #mayRemove(cluster: string): boolean {
-    return this.#settledStamp >= this.#context.retiredAt(cluster);
+    // One never offered here came with the Envoy: all that is known is that the newest revision of then lacks it.
+    return this.#settledStamp >= (this.#context.retiredAt(cluster) ?? this.#newestAtStart);
   }
 
   /** What an answer tells of warm clusters and of rejections. */

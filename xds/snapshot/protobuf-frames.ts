@@ -2,7 +2,7 @@
 const LENGTH_DELIMITED = 2;
 
 /** A varint of a non-negative integer below 2^31. */
-export function varint(value: number): Buffer {
+function varint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;
   while (rest > 0x7f) {

@@ -14,7 +14,7 @@ export interface Entry {
 }
 
 /** Whether a message says that its key is gone: by us, or by the server when a TTL ran out. */
-export function isRemoval(headers: MsgHdrs | undefined): boolean {
+function isRemoval(headers: MsgHdrs | undefined): boolean {
   if (headers === undefined) return false;
   const operation = headers.get('KV-Operation');
   return operation === 'DEL' || operation === 'PURGE' || headers.get('Nats-Marker-Reason') !== '';

@@ -5,7 +5,7 @@ import type { NatsLink } from './connection.ts';
 import { type Entry, parseEntry } from './entry.ts';
 import { callApi, storeErrorOf } from './jetstream-api.ts';
 
-export const HEARTBEAT_MS = 1_000;
+const HEARTBEAT_MS = 1_000;
 /** Silence of this many heartbeats means that the consumer or the way to it is gone. */
 const SILENCE_HEARTBEATS = 2.5;
 /** The server removes the consumer of a vanished process after this time. */

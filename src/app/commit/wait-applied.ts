@@ -8,7 +8,9 @@ type Board = Pick<ReplicaBoard, 'live' | 'onChange'>;
 
 /** Waits until every live authz replica decides by `revision` of the identity store, at most `appliedWaitMaxMs`. */
 export const waitApplied = (board: Board, revision: number): Promise<Applied> =>
-  waitUntilNobodyIsBehind(board, () => namesOf(board.live('authz'), (replica) => (replica.iamRevision ?? 0) < revision));
+  waitUntilNobodyIsBehind(board, () =>
+    namesOf(board.live('authz'), (replica) => (replica.iamRevision ?? 0) < revision),
+  );
 
 /**
  * Waits until a routing revision is in force: every live authz replica decides by it, and every connected Envoy has

@@ -23,31 +23,28 @@ export const soleValue = (values: readonly string[]): string | undefined =>
 /** The id rule of the published .proto file. Every id of this form is a header value and a grpc-metadata value. */
 const COMMAND_ID = /^[A-Za-z0-9._:~@-]{1,128}$/;
 
-/** The id of a command, or why it has none. */
-export type CommandId = { readonly ok: true; readonly id: string } | { readonly ok: false; readonly error: FieldError };
-
 /**
  * The one id of a command: its message's, else `x-command-id`, else `idempotency-key`. Whatever else names one must name
  * the same: a caller that repeats a command under one key and another id would otherwise believe itself safe.
+ * @returns the id, or why there is none
  */
-export function commandIdOf(said: readonly string[], headers: CommandIdHeaders): CommandId {
+export function commandIdOf(said: readonly string[], headers: CommandIdHeaders): string | FieldError {
   if (said.length > 1 || headers.includes(undefined)) return wrongId('ambiguous', ONCE);
   const own = said[0] ?? '';
   const id = own === '' ? headers[0] : own;
   if (id === undefined) return wrongId('required', 'send command_id, or x-command-id or Idempotency-Key as a header');
   if (!COMMAND_ID.test(id)) return wrongId('format', 'must be 1 to 128 of A-Z a-z 0-9 . _ : ~ @ -');
   if (headers.some((other) => other !== id)) return wrongId('mismatch', 'command_id and the headers name two commands');
-  return { ok: true, id };
+  return id;
 }
 
 const ONCE = 'must be there only once';
-const wrongId = (code: string, detail: string): CommandId => ({
-  ok: false,
-  error: { pointer: '/command_id', code, detail },
-});
+const wrongId = (code: string, detail: string): FieldError => ({ pointer: '/command_id', code, detail });
 
 /** What a command does not name exactly once. @param id the mistake in its id, undefined for none */
 export function omissions(message: MessageFields, id: FieldError | undefined): readonly FieldError[] {
+  const isNamed = soleValue(message.aggregate_type) !== undefined && soleValue(message.aggregate_id) !== undefined;
+  if (isNamed && id === undefined) return NO_ERRORS;
   const errors: FieldError[] = [];
   for (const field of ['aggregate_type', 'aggregate_id'] as const) {
     const values = message[field];
@@ -57,7 +54,7 @@ export function omissions(message: MessageFields, id: FieldError | undefined): r
     errors.push({ pointer: `/${field}`, code: several ? 'ambiguous' : 'required', detail });
   }
   if (id !== undefined) errors.push(id);
-  return errors.length === 0 ? NO_ERRORS : errors;
+  return errors;
 }
 
 /**

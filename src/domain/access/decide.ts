@@ -274,8 +274,8 @@ const NO_HEADERS: CommandIdHeaders = [];
 function wholeMessage(request: DecisionRequest, _context: DecisionContext, facts: Facts): Refusal | typeof PASS {
   if (request.row.resource?.from !== 'message') return PASS;
   const id = commandIdOf(request.message.command_id, request.commandIdHeaders ?? NO_HEADERS);
-  const errors = omissions(request.message, id.ok ? undefined : id.error);
-  if (id.ok) facts.commandId = id.id;
+  const errors = omissions(request.message, typeof id === 'string' ? undefined : id);
+  if (typeof id === 'string') facts.commandId = id;
   if (errors.length === 0) return PASS;
   return { reason: 'validation_failed', detail: 'the command does not name all that it must', errors };
 }

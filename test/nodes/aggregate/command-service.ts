@@ -70,7 +70,7 @@ function encoding(registry: FileRegistry, typeName: string, direction: 'request'
 }
 
 /** What a server gets for bytes that are no message: an error of the codec would be INTERNAL, as if it were its fault. */
-export const UNREADABLE = 'unreadable';
+const UNREADABLE = 'unreadable';
 
 function readRequest(type: DescMessage, bytes: Buffer): Message | typeof UNREADABLE {
   try {

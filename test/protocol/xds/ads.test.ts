@@ -20,7 +20,7 @@ const edge = { port: 1, tlsPort: 2, accessLogPath: '/dev/null' };
 const start = async () => {
   const made = newControlPlane(edge);
   const ads = stack.use(
-    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, registry, host: made.controlPlane, log: silentLog }),
+    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, host: made.controlPlane, log: silentLog }),
   );
   return { ...made, ads };
 };

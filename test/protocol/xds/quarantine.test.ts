@@ -7,7 +7,6 @@ import { until } from '../../support/wait.ts';
 import type { ReadResponse } from '../../unit/xds/simulation/read-response.ts';
 import { AdsClient } from './rig/ads-client.ts';
 import { newControlPlane } from './rig/edge.ts';
-import { registry } from './rig/stub-authz.ts';
 
 /** Clients over real gRPC that reject what the test says, as an Envoy would, among 1,000 shards of each kind. */
 const SHARDS_COUNT = 1_000;
@@ -22,9 +21,7 @@ let server: AdsServer;
 beforeEach(async () => {
   stack = new AsyncDisposableStack();
   plane = newControlPlane({ port: 1, tlsPort: 2, accessLogPath: '/dev/null' }).controlPlane;
-  server = stack.use(
-    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, registry, host: plane, log: silentLog }),
-  );
+  server = stack.use(await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, host: plane, log: silentLog }));
 });
 afterEach(() => stack.disposeAsync());
 

@@ -6,7 +6,6 @@ import { routingDocument, snapshotOf } from '../../support/routing.ts';
 import { until } from '../../support/wait.ts';
 import { AdsClient } from './rig/ads-client.ts';
 import { newControlPlane } from './rig/edge.ts';
-import { registry } from './rig/stub-authz.ts';
 
 /** How the ADS server ends: each Envoy is told to go elsewhere, with everything it was sent before. */
 it('ends each stream as unavailable after what was sent on it, at once, and takes no stream any more', async () => {
@@ -14,7 +13,6 @@ it('ends each stream as unavailable after what was sent on it, at once, and take
   controlPlane.applyRevision(snapshotOf(routingDocument({ acme: 's1' })));
   const server = await startAdsServer({
     listen: { host: '127.0.0.1', port: 0 },
-    registry,
     host: controlPlane,
     log: silentLog,
   });

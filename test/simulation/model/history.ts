@@ -5,7 +5,7 @@ import type { PlacementChange, RoutingSnapshot, Shard, ShardDirectory } from '#d
 type Shards = Readonly<Record<ServiceKind, ShardDirectory>>;
 
 /** What a revision says of one cluster, as the texts that Envoys get. */
-export interface ClusterTexts {
+interface ClusterTexts {
   readonly cluster: string;
   /** Undefined where Envoy resolves the addresses itself. */
   readonly endpoints: string | undefined;

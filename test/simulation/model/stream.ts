@@ -265,7 +265,7 @@ const newWatch = (): TypeWatch => ({
   lastNonce: '',
 });
 
-export const describe = ({ type, nonce, resources, removed }: WireResponse): string =>
+const describe = ({ type, nonce, resources, removed }: WireResponse): string =>
   [
     `${type} #${nonce}`,
     ...resources.map(({ name, version }) => `+${name}(${version.trim()})`),

@@ -101,7 +101,7 @@ const FRAME_HEAD_BYTES = 5;
 const TRAILERS_FLAG = 0x80;
 
 /** One message in the length-prefixed framing that gRPC and gRPC-Web share. */
-export function grpcFrame(message: Uint8Array): Buffer {
+function grpcFrame(message: Uint8Array): Buffer {
   const head = Buffer.alloc(FRAME_HEAD_BYTES);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);

@@ -12,6 +12,8 @@ import { PROTO_FOLDER, readSet } from './descriptor-sets.ts';
 /** Compiling the Go side takes a minute on a machine that never did. */
 const COMPILE_DEADLINE_MS = 600_000;
 const MESSAGES_PER_TYPE_COUNT = 40;
+/** The same messages in every run: a difference is looked into once, not now and then. */
+const SEED = 1;
 
 const registry = loadRegistry([readSet('envoy-api.binpb')]);
 
@@ -22,7 +24,9 @@ it(
       (type): type is DescMessage => type.kind === 'message' && /^(envoy|xds|udpa)\./.test(type.typeName),
     );
     const samples = types.flatMap((type) =>
-      fc.sample(arbitraryMessage(type), MESSAGES_PER_TYPE_COUNT).map((json) => ({ type, json })),
+      fc
+        .sample(arbitraryMessage(type), { numRuns: MESSAGES_PER_TYPE_COUNT, seed: SEED })
+        .map((json) => ({ type, json })),
     );
     const ours = samples.map(({ type, json }) =>
       validateRules(registry, messageFromJson(registry, type.typeName, json)),

@@ -109,7 +109,7 @@ export async function startEdge(): Promise<Edge> {
     ),
   }));
   const ads = stack.use(
-    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, registry, host: controlPlane, log: silentLog }),
+    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, host: controlPlane, log: silentLog }),
   );
   const envoy = stack.use(
     await startEnvoy({
