@@ -98,7 +98,12 @@ export async function startTwoAuthz(gateway: RunningGateway): Promise<TwoAuthz> 
   const envoy = spawn(toolPath('envoy'), [...args, '--file-flush-interval-msec', '100'], { stdio: 'ignore' });
   stack.defer(() => end(envoy, 'SIGKILL').then(() => {}));
   const http = `http://127.0.0.1:${port}`;
-  await untilOk(`${http}/ready`, 'the second Envoy');
+  await untilOk(`${http}/ready`, 'the second Envoy').catch(async (error: unknown) => {
+    const logs = ['xds-2', ...replicas.map(({ name }) => name)].map((name) =>
+      tailOf(join(folder, 'logs', `${name}.log`)),
+    );
+    throw new Error(`the second Envoy does not serve:\n${(await Promise.all(logs)).join('\n')}`, { cause: error });
+  });
   const admin = async (path: string) => (await fetch(`http://127.0.0.1:${adminPort}${path}`)).text();
   const areHealthy = async (): Promise<boolean> => {
     const lines = (await admin('/clusters'))
@@ -119,6 +124,8 @@ export async function startTwoAuthz(gateway: RunningGateway): Promise<TwoAuthz> 
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
+
+const tailOf = async (file: string): Promise<string> => (await readFile(file, 'utf8').catch(() => '')).slice(-4_000);
 
 /** The shipped bootstrap with several endpoints where it has one. */
 async function bootstrapOf(adminPort: number, clusters: Readonly<Record<string, readonly number[]>>): Promise<string> {
