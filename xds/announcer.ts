@@ -3,7 +3,7 @@ import type { ReplicaBoard } from '#ports/replica-board.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 /** Announcements follow each other at this distance at least; the first after a quiet time is made at once. */
-const DISTANCE_MS = 10;
+const DISTANCE_MS = 4;
 
 export interface AnnouncerOptions {
   readonly board: ReplicaBoard;
