@@ -12,6 +12,8 @@ const BACKOFF_MIN_MS = 50;
 const BACKOFF_MAX_MS = 2_000;
 /** Entries handed over together while loading. */
 const LOAD_BLOCK_COUNT = 1_000;
+/** How long a batch whose end is not among our keys may wait for more of it. */
+const BATCH_TAIL_MS = 5;
 const LISTENER_FAILED = 'listener failed';
 
 const backoffMs = (failures: number): number => Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 10));
@@ -32,6 +34,7 @@ export class NatsWatch implements Watch {
   #streamCreated = '';
   #held: Change[] = [];
   #heldBatch: string | undefined;
+  #flushTimer: NodeJS.Timeout | undefined;
   #stopped = false;
   readonly #running: Promise<void>;
   #wake: (() => void) | undefined;
@@ -55,6 +58,7 @@ export class NatsWatch implements Watch {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#flushTimer);
     this.#feed?.close('disposed');
     this.#wake?.();
     await this.#running;
@@ -89,6 +93,7 @@ export class NatsWatch implements Watch {
     const known = this.#synced && created === this.#streamCreated && lastSequence >= this.#applied;
     const resume = known && Date.now() - this.#heardAtMs <= RESUME_MAX_ABSENCE_MS;
     this.#streamCreated = created;
+    clearTimeout(this.#flushTimer);
     this.#held = [];
     this.#heldBatch = undefined;
     if (!resume) {
@@ -115,7 +120,8 @@ export class NatsWatch implements Watch {
 
   /**
    * While loading: blocks. Live: the messages of one atomic batch together. Its commit message may not match our
-   * filters, so a batch also ends where nothing more is pending or another message follows.
+   * filters, so a batch also ends where another message follows, or where nothing more is pending for a moment: the
+   * server makes the messages of a batch known one by one.
    */
   #receive(entry: Entry, loadedThrough: number): void {
     if (entry.batch?.id !== this.#heldBatch && this.#synced) this.#flush();
@@ -125,9 +131,9 @@ export class NatsWatch implements Watch {
       revision: entry.revision,
       ...(entry.value === undefined ? {} : { value: entry.value }),
     });
-    this.#applied = Math.max(this.#applied, entry.revision);
     if (this.#synced) {
-      if (entry.batch === undefined || entry.batch.isCommit || entry.pending === 0) this.#flush();
+      if (entry.batch === undefined || entry.batch.isCommit) this.#flush();
+      else if (entry.pending === 0) this.#flushSoon();
     } else if (entry.pending === 0) {
       this.#flush();
       this.#finishLoad(loadedThrough);
@@ -142,9 +148,17 @@ export class NatsWatch implements Watch {
     this.#contained(() => this.#options.onSynced(this.#applied));
   }
 
+  #flushSoon(): void {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = setTimeout(() => this.#flush(), BATCH_TAIL_MS);
+  }
+
   #flush(): void {
+    clearTimeout(this.#flushTimer);
     if (this.#held.length === 0) return;
     const changes = this.#held;
+    // Only what has been handed over counts: after a break the watch goes on from here.
+    this.#applied = Math.max(this.#applied, changes.at(-1)?.revision ?? 0);
     this.#held = [];
     this.#heldBatch = undefined;
     this.#contained(() => this.#options.onChanges(changes));
