@@ -1,17 +1,23 @@
 import { createServer } from 'node:net';
 
-/**
- * A TCP port on loopback that was free a moment ago. The kernel hands out others first, so that two calls rarely meet;
- * a server that can bind port 0 itself should do that instead.
- */
+/** Below the range from which the system takes ports for outgoing connections: nobody is given one of these by chance. */
+const FIRST_PORT = 20_000;
+const PORTS_COUNT = 12_000;
+const ATTEMPTS_MAX_COUNT = 100;
+
+/** A TCP port on loopback that was free a moment ago. A server that can bind port 0 itself should do that instead. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX_COUNT; attempt += 1) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS_COUNT);
+    if (await isFree(host, port)) return port;
+  }
+  throw new Error(`no free port found in ${ATTEMPTS_MAX_COUNT} attempts`);
+}
+
+function isFree(host: string, port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, host, resolve);
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
   });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  return address.port;
 }

@@ -10,6 +10,10 @@ export interface PortWish<Name extends string> {
   readonly fixed?: { readonly port: number; readonly variable: string };
 }
 
+const FIRST_PORT = 20_000;
+const PORTS_COUNT = 12_000;
+const ATTEMPTS_MAX_COUNT = 100;
+
 /**
  * Finds a port for each name: the fixed one, else the one of the last start when it is free, else a new one. All are
  * held open until every name has its own, so that no two get the same; then they are closed for the programs to take.
@@ -46,8 +50,21 @@ async function holdPort(wish: PortWish<string>, kept: ReadonlyMap<string, number
     });
   }
   const keptPort = kept.get(wish.name);
-  if (keptPort === undefined) return listen(wish.host, 0);
-  return listen(wish.host, keptPort).catch(() => listen(wish.host, 0));
+  if (keptPort === undefined) return listenSomewhere(wish.host);
+  return listen(wish.host, keptPort).catch(() => listenSomewhere(wish.host));
+}
+
+/**
+ * A free port below the range from which the system takes ports for outgoing connections: between now and the child's
+ * start, or its restart, one of those could be given away.
+ */
+async function listenSomewhere(host: string): Promise<Server> {
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX_COUNT; attempt += 1) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS_COUNT);
+    const server = await listen(host, port).catch(() => undefined);
+    if (server !== undefined) return server;
+  }
+  return listen(host, 0);
 }
 
 function listen(host: string, port: number): Promise<Server> {
