@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { connectNats } from '#adapters/nats/connection.ts';
-import { createLog } from '#platform/log.ts';
 import { startGateway } from '../test/support/launcher.ts';
 import { until } from '../test/support/wait.ts';
-import { BenchRouting, type Move, tenantName } from './rig/bench-routing.ts';
+import { type Move, tenantName } from './rig/bench-routing.ts';
 import { EnvoyFleet } from './rig/envoy-fleet.ts';
 import { atRate, percentile, percentileRow, printJson, printTable, rounded } from './rig/harness.ts';
+import { MovePublisher } from './rig/move-publisher.ts';
 import { residentMegabytes } from './rig/process-figures.ts';
 
 /**
@@ -51,10 +50,8 @@ interface Spread {
 async function measure(): Promise<void> {
   await using gateway = await startGateway();
   const run = await gateway.run();
-  const log = createLog({ service: 'bench', level: 'silent' });
-  await using link = await connectNats({ url: run.nats, name: 'bench', log });
-  const routing = new BenchRouting(link);
-  const loaded = await routing.publishTenants({ tenants: TENANTS, shardsPerKind: SHARDS });
+  await using publisher = await MovePublisher.start(run.nats);
+  const loaded = await publisher.publishTenants({ tenants: TENANTS, shardsPerKind: SHARDS });
   const address = run.xds.grpc;
   await using fleet = new EnvoyFleet({ count: ENVOYS, processes: PROCESSES, address, name: 'modelled' });
   await using bystander = new EnvoyFleet({ count: 1, processes: 1, address, name: 'bystander' });
@@ -68,7 +65,7 @@ async function measure(): Promise<void> {
   const moveAll = async (count: number, beforeMove: (index: number) => void = () => undefined): Promise<Move[]> => {
     const moves = await atRate(count, RATE, (index) => {
       beforeMove(index);
-      return routing.move(tenantName(index % TENANTS));
+      return publisher.move(tenantName(index % TENANTS));
     });
     await haveAll(Math.max(...moves.map(({ revision }) => revision)), ARRIVED_DEADLINE_MS);
     return moves;

@@ -5,10 +5,12 @@ import { createLog } from '#platform/log.ts';
 import { assign, bootstrapAdmin, type Person, signUp } from '../test/support/edge-client.ts';
 import { type RunningGateway, startGateway } from '../test/support/launcher.ts';
 import { until } from '../test/support/wait.ts';
-import { BenchRouting, tenantName } from './rig/bench-routing.ts';
+import { tenantName } from './rig/bench-routing.ts';
 import { type ColdStart, coldStart } from './rig/cold-start.ts';
 import { EdgeProber, ProberPool } from './rig/edge-prober.ts';
 import { atRate, monotonicMs, percentile, percentileRow, printJson, printTable, rounded } from './rig/harness.ts';
+import { MovePublisher } from './rig/move-publisher.ts';
+import { type Stations, stationsOf } from './rig/move-stations.ts';
 import { PlacementJudge } from './rig/placement-judge.ts';
 import { envoyStat, mainThreadMs, residentMegabytes } from './rig/process-figures.ts';
 
@@ -37,12 +39,17 @@ const RATE = Number(options.rate);
 /** Tenants that move; the client is a member of each. */
 const MOVING_COUNT = Math.min(40, TENANTS);
 /** Requests after the first one at the new shard, on both connections: none may go back. */
-const AFTER_COUNT = 5;
+const AFTER_COUNT = 2;
+/** A client that asks without a pause takes the processor from what it measures. */
+const BETWEEN_REQUESTS_MS = 1;
 const VISIBLE_DEADLINE_MS = 5_000;
 const BACKGROUND_PER_SECOND = 100;
-const WARM_UP_MOVES = 50;
+const WARM_UP_MOVES = 250;
 
 interface Moved {
+  readonly revision: number;
+  /** Time of day in ms. */
+  readonly putAtMs: number;
   readonly visibleMs: number;
   readonly publishMs: number;
 }
@@ -59,9 +66,9 @@ async function measure(gateway: RunningGateway): Promise<void> {
   const member = await signUp(run.http, 'bench@example.com');
   const log = createLog({ service: 'bench', level: 'silent' });
   await using link = await connectNats({ url: run.nats, name: 'bench', log });
-  const routing = new BenchRouting(link);
+  await using publisher = await MovePublisher.start(run.nats);
   const judge = new PlacementJudge();
-  const loaded = await routing.publishTenants({ tenants: TENANTS, shardsPerKind: SHARDS });
+  const loaded = await publisher.publishTenants({ tenants: TENANTS, shardsPerKind: SHARDS });
   for (let index = 0; index < MOVING_COUNT; index += 1) {
     judge.placed(tenantName(index), loaded, 'projection/s1');
     await join(run.http, admin, member, tenantName(index));
@@ -73,10 +80,13 @@ async function measure(gateway: RunningGateway): Promise<void> {
   const backgroundDone = keepAsking(probers, judge, background.signal);
   const moveOnce = async (index: number): Promise<Moved> => {
     const tenant = tenantName(index % (MOVING_COUNT - 1));
-    const { revision, shard, putAtMs, publishMs } = await routing.move(tenant);
-    judge.placed(tenant, revision, `projection/${shard}`);
-    const arrivedAtMs = await firstAt({ probers, judge, tenant, servedBy: `projection/${shard}` });
-    return { visibleMs: arrivedAtMs - putAtMs, publishMs };
+    let arrived: Promise<number> = Promise.resolve(0);
+    const { revision, putAtMs, publishMs } = await publisher.move(tenant, (put) => {
+      judge.placed(tenant, put.revision, `projection/${put.shard}`);
+      arrived = firstAt({ probers, judge, tenant, servedBy: `projection/${put.shard}` });
+    });
+    const visibleMs = (await arrived) - putAtMs;
+    return { revision, putAtMs: Date.now() - (monotonicMs() - putAtMs), visibleMs, publishMs };
   };
   await atRate(WARM_UP_MOVES, RATE, moveOnce);
   const before = await costsSoFar(gateway, 'before');
@@ -90,7 +100,8 @@ async function measure(gateway: RunningGateway): Promise<void> {
     rss: await memoryOf(gateway),
   };
   const cold = options.cold ? await coldStart(gateway, new EdgeProber(run.http, member.token)) : undefined;
-  report(results, judge, costs, cold);
+  const stations = await stationsOf(link, results);
+  report({ results, stations, judge, costs, cold });
 }
 
 /** Reading Envoy's figures costs its main thread, so that is outside of what is measured. */
@@ -134,6 +145,7 @@ async function firstAt(move: {
       for (let after = 0; after < AFTER_COUNT; ) {
         const served = await prober.query(tenant);
         judge.judge(prober, tenant, served);
+        await sleep(BETWEEN_REQUESTS_MS);
         if (served?.servedBy === servedBy) {
           firstMs ??= served.receivedAtMs;
           after += 1;
@@ -157,12 +169,15 @@ async function keepAsking(probers: ProberPool, judge: PlacementJudge, signal: Ab
   });
 }
 
-function report(
-  results: readonly Moved[],
-  judge: PlacementJudge,
-  { envoyMainMsPerMove, wireBytesPerMove, rss }: Costs,
-  cold: ColdStart | undefined,
-): void {
+function report(measured: {
+  readonly results: readonly Moved[];
+  readonly stations: Stations;
+  readonly judge: PlacementJudge;
+  readonly costs: Costs;
+  readonly cold: ColdStart | undefined;
+}): void {
+  const { results, stations, judge, cold } = measured;
+  const { envoyMainMsPerMove, wireBytesPerMove, rss } = measured.costs;
   const visible = results.map((result) => result.visibleMs);
   const clusters = `${TENANTS} tenants, ${3 * SHARDS + 6} clusters`;
   process.stdout.write(
@@ -171,6 +186,7 @@ function report(
   printTable([
     ['ms', 'p50', 'p90', 'p99', 'max'],
     percentileRow('KV put of head -> first answer of the new shard', visible),
+    ...Object.entries(stations).map(([station, values]) => percentileRow(`  -> ${station}`, values)),
     percentileRow(
       'publishing (parts, head, acknowledged)',
       results.map((result) => result.publishMs),

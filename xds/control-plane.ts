@@ -233,6 +233,7 @@ export class ControlPlane {
 
   #onSessionEvent(session: AdsSession, event: SessionEvent): void {
     if (event.kind !== 'known') this.#options.onEvent(session, event);
+    if (event.kind === 'stamp_sent') return;
     const changes = event.kind === 'rejected' ? this.#offers.rejected(session, event) : undefined;
     if (changes !== undefined) {
       this.#tellOffers(changes);

@@ -15,13 +15,14 @@ const NAMES_MAX_COUNT = 20;
 const ERROR_MAX_CHARS = 2_000;
 
 interface NodeRecord {
+  readonly sent: RevisionTimes;
   readonly acked: RevisionTimes;
   rejected: readonly SwapRejection[];
 }
 
 /**
  * Remembers how routing revisions came into force at the Envoys of this replica: when each revision was loaded, when
- * its stamp was first permitted, when each Envoy acknowledged it, and what Envoys rejected. In memory and bounded: the
+ * its stamp was first permitted, when each Envoy was told and acknowledged it, and what Envoys rejected. In memory and bounded: the
  * newest `swapRecordsMaxCount` revisions, the `swapRecordNodesMaxCount` Envoys that were heard of last.
  */
 export class SwapRecord {
@@ -50,9 +51,10 @@ export class SwapRecord {
     };
   }
 
-  /** What an Envoy answered. */
+  /** What an Envoy was told and what it answered. */
   onEvent(node: string | undefined, event: SessionEvent): void {
     if (node === undefined) return;
+    if (event.kind === 'stamp_sent') this.#record(node).sent.add(event.stamp, this.#nowMs());
     if (event.kind === 'stamp_acked') this.#record(node).acked.add(event.stamp, this.#nowMs());
     if (event.kind !== 'rejected') return;
     const record = this.#record(node);
@@ -67,11 +69,12 @@ export class SwapRecord {
     const loaded = this.#loaded.reached(revision);
     const stamped = this.#stamped.reached(revision);
     const envoys = [...this.#nodes].map(([node, record]) => {
+      const sent = record.sent.reached(revision);
       const acked = record.acked.reached(revision);
       const rejected = record.rejected.filter(
         ({ atMs }) => loaded !== undefined && atMs >= loaded.atMs && atMs <= (acked?.atMs ?? Number.POSITIVE_INFINITY),
       );
-      return { node, ...(acked === undefined ? {} : { acked }), rejected };
+      return { node, ...(sent === undefined ? {} : { sent }), ...(acked === undefined ? {} : { acked }), rejected };
     });
     return {
       sinceMs: this.#sinceMs,
@@ -91,7 +94,7 @@ export class SwapRecord {
 
   /** The record of a node, now the one heard of last. */
   #record(node: string): NodeRecord {
-    const record = this.#nodes.get(node) ?? { acked: new RevisionTimes(), rejected: [] };
+    const record = this.#nodes.get(node) ?? { sent: new RevisionTimes(), acked: new RevisionTimes(), rejected: [] };
     this.#nodes.delete(node);
     this.#nodes.set(node, record);
     if (this.#nodes.size > LIMITS.swapRecordNodesMaxCount) {

@@ -5,7 +5,7 @@ import { publishChanges, publishDocument } from '#app/publish-revision.ts';
 import { SERVICE_KINDS } from '#domain/ids.ts';
 import { toDocument } from '#domain/routing/revision.ts';
 import { createLog } from '#platform/log.ts';
-import type { KeyValueStore } from '#ports/key-value-store.ts';
+import type { KeyValueStore, Write } from '#ports/key-value-store.ts';
 import { monotonicMs } from './harness.ts';
 
 const clock = { nowMs: () => Date.now() };
@@ -13,13 +13,16 @@ const log = createLog({ service: 'bench', level: 'silent' });
 
 export const tenantName = (index: number): string => `bench-${String(index).padStart(6, '0')}`;
 
-/** A published move. */
-export interface Move {
+/** A move of which `head` has been put and is not acknowledged yet. */
+export interface PutMove {
   readonly revision: number;
   readonly shard: string;
-  /** When `head` was put, and when that was acknowledged: `monotonicMs`. */
+  /** `monotonicMs` */
   readonly putAtMs: number;
-  readonly publishedAtMs: number;
+}
+
+/** A published move: acknowledged. */
+export interface Move extends PutMove {
   /** From the call of the move. */
   readonly publishMs: number;
 }
@@ -28,13 +31,13 @@ export interface Move {
 export class BenchRouting {
   readonly #revisions: RevisionStore;
   readonly #shardOf = new Map<string, string>();
-  #putAtMs = 0;
+  /** Ends when the move before has. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #onHeadPut: (revision: number) => void = () => undefined;
 
   constructor(link: NatsLink) {
     const store = new NatsKeyValueStore(link, 'ROUTING', log);
-    const stamped = stampedStore(store, (atMs) => {
-      this.#putAtMs = atMs;
-    });
+    const stamped = watchedStore(store, (revision) => this.#onHeadPut(revision));
     this.#revisions = new RevisionStore({ store: stamped, log });
   }
 
@@ -63,32 +66,57 @@ export class BenchRouting {
     return published.value.revision;
   }
 
-  /** Moves a tenant's projection to the other one of s1 and s2. */
-  async move(tenant: string): Promise<Move> {
+  /**
+   * Moves a tenant's projection to the other one of s1 and s2, one move at a time.
+   * @param onPut is called when `head` has been put, before that is acknowledged
+   */
+  move(tenant: string, onPut: (move: PutMove) => void): Promise<Move> {
+    const calledAtMs = monotonicMs();
+    const moved = this.#turn.then(async () => {
+      const move = await this.#moveNow(tenant, onPut);
+      return { ...move, publishMs: monotonicMs() - calledAtMs };
+    });
+    this.#turn = moved.catch(() => undefined);
+    return moved;
+  }
+
+  async #moveNow(tenant: string, onPut: (move: PutMove) => void): Promise<PutMove> {
     const shard = this.#shardOf.get(tenant) === 's2' ? 's1' : 's2';
     this.#shardOf.set(tenant, shard);
-    const startedAtMs = monotonicMs();
+    let put: PutMove | undefined;
+    this.#onHeadPut = (revision) => {
+      put = { revision, shard, putAtMs: monotonicMs() };
+      onPut(put);
+    };
     const published = await publishChanges(
       { store: this.#revisions, clock },
       { by: 'bench', changes: { changes: [{ tenant, projection: shard }] } },
     );
     if (!published.ok) throw new Error(`move refused: ${published.error.detail}`);
-    const publishedAtMs = monotonicMs();
-    const { revision } = published.value;
-    return { revision, shard, putAtMs: this.#putAtMs, publishedAtMs, publishMs: publishedAtMs - startedAtMs };
+    if (put?.revision !== published.value.revision) throw new Error('somebody else publishes too');
+    return put;
   }
 }
 
-/** Puts the time of each write of `head` down. Publications of one process take turns: the last one is the right one. */
-function stampedStore(store: KeyValueStore, onHeadPut: (atMs: number) => void): KeyValueStore {
+/** Tells of each write of `head`, in the moment it is sent. */
+function watchedStore(store: KeyValueStore, onHeadPut: (revision: number) => void): KeyValueStore {
   return {
     get: (key) => store.get(key),
     list: (prefix, page) => store.list(prefix, page),
     keys: (prefix) => store.keys(prefix),
     watch: (options) => store.watch(options),
     commit: (writes) => {
-      if (writes.some((write) => write.key === 'head')) onHeadPut(monotonicMs());
-      return store.commit(writes);
+      const committed = store.commit(writes);
+      const head = writes.find((write) => write.key === 'head');
+      if (head !== undefined) onHeadPut(revisionOf(head));
+      return committed;
     },
   };
+}
+
+function revisionOf(write: Write): number {
+  const head: unknown =
+    'value' in write && write.value !== undefined ? JSON.parse(Buffer.from(write.value).toString()) : undefined;
+  if (head === null || typeof head !== 'object' || !('revision' in head)) throw new Error('a head without a revision');
+  return Number(head.revision);
 }

@@ -55,6 +55,9 @@ export const LIMITS = {
   routingLoadRetryMaxMs: 5_000,
   /** A round of garbage collection after so many revisions, if it would remove as many records. */
   routingGarbageEveryRevisionsCount: 512,
+  /** It waits for so long a time without publications, but not for more than so many times as many revisions. */
+  routingGarbageQuietMs: 1_000,
+  routingGarbageOverdueRounds: 3,
   /** Reads of a round under way at once: few, because answers that come together are parsed in one go. */
   routingGarbageReadsInFlightMaxCount: 8,
   /** Publications of one process that wait for their turn, and how long one may: less than `apiTimeoutMs`. */

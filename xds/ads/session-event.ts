@@ -1,8 +1,10 @@
 import type { ResourceType } from '../snapshot/resource-types.ts';
 
-/** What an Envoy said that concerns more than its stream. */
+/** What an Envoy said, and one thing it was told, that concerns more than its stream. */
 export type SessionEvent =
   | { readonly kind: 'stamp_acked'; readonly stamp: number }
+  /** It was told a stamp, or told one again: nothing that it said, but the other half of what it acknowledges. */
+  | { readonly kind: 'stamp_sent'; readonly stamp: number }
   | {
       readonly kind: 'rejected';
       readonly type: ResourceType;

@@ -294,6 +294,9 @@ export class AdsSession {
         if (delta === undefined) break;
         if (type === 'cluster') this.#followClusters(delta);
         this.#isWritable = this.#port.send(encodeDeltaResponse({ typeUrl: TYPE_URL[type], ...delta }));
+        if (type === 'route' && this.#route !== undefined) {
+          this.#port.onChange({ kind: 'stamp_sent', stamp: stampOfVersion(this.#route.version) });
+        }
       }
     }
   }

@@ -7,8 +7,9 @@ import type { Log } from '#platform/log.ts';
 import { type KeyValueStore, type StoredRecord, StoreError } from '#ports/key-value-store.ts';
 import type { RevisionSummary, RoutingStore } from '#ports/routing.ts';
 import { mapBounded } from './bounded.ts';
+import { CollectionPace } from './garbage/collection-pace.ts';
+import { type Fence, RevisionCollector } from './garbage/revision-collector.ts';
 import { HEAD_KEY, REVISION_PREFIX, revisionKey } from './keys.ts';
-import { type Fence, RevisionCollector } from './revision-collector.ts';
 import { applyHead, loadRevision, RevisionUnreadable } from './revision-loader.ts';
 import { type PublishedHead, RevisionWriter } from './revision-writer.ts';
 import { Turns } from './turns.ts';
@@ -39,9 +40,9 @@ export class RevisionStore implements RoutingStore {
   readonly #writer: RevisionWriter;
   readonly #collector: RevisionCollector;
   readonly #collectEveryCount: number;
+  readonly #pace: CollectionPace;
   readonly #turns = new Turns();
   #collecting: Promise<unknown> = Promise.resolve();
-  #collectingByItself = false;
   /** Store revision of the key `head` under which this process saw a snapshot stand. */
   readonly #headRevisions = new WeakMap<RoutingSnapshot, number>();
   #held: RoutingSnapshot | undefined;
@@ -49,6 +50,7 @@ export class RevisionStore implements RoutingStore {
   constructor(options: RevisionStoreOptions) {
     const { store, log, known, keptCount = LIMITS.revisionsKeptMaxCount } = options;
     this.#collectEveryCount = options.collectEveryCount ?? LIMITS.routingGarbageEveryRevisionsCount;
+    this.#pace = new CollectionPace(this.#collectEveryCount, () => this.#collectContained());
     this.#store = store;
     this.#log = log;
     this.#known = known ?? (() => undefined);
@@ -111,7 +113,7 @@ export class RevisionStore implements RoutingStore {
   ): Promise<RoutingSnapshot> {
     const published = await this.#writer.write(next, parent, headRevision);
     this.#hold(published);
-    if (next.revision % this.#collectEveryCount === 0) void this.#collectContained();
+    this.#pace.published(next.revision);
     return published.snapshot;
   }
 
@@ -210,15 +212,11 @@ export class RevisionStore implements RoutingStore {
   }
 
   async #collectContained(): Promise<void> {
-    if (this.#collectingByItself) return;
-    this.#collectingByItself = true;
     try {
       const { removed } = await this.collect({ garbageMinCount: this.#collectEveryCount });
       this.#log.info({ removed }, 'routing garbage collected');
     } catch (error) {
       this.#log.warn({ err: error }, 'routing garbage was not collected');
-    } finally {
-      this.#collectingByItself = false;
     }
   }
 }

@@ -21,6 +21,7 @@ const ENVOY = object(
     rejected: list(REJECTION),
   },
   {
+    sent_at: time(),
     acked_at: time(),
     duration_ms: integer('from the publication to the acknowledgement'),
     stamp: integer('the stamp that brought it, where several revisions went in one'),
@@ -68,6 +69,7 @@ export const swapBody = (swap: SwapRecord) => ({
     node: envoy.node,
     live: envoy.live,
     serving: envoy.serving,
+    ...at('sent_at', envoy.sentAtMs),
     ...at('acked_at', envoy.ackedAtMs),
     ...since(swap.publishedAtMs, envoy.ackedAtMs),
     ...(envoy.stamp === undefined ? {} : { stamp: envoy.stamp }),

@@ -46,7 +46,7 @@ function swapText(answer: unknown, paint: Paint): string {
       ],
       paint,
     ),
-    table(['ENVOY', 'STATE', 'TOOK IT AT', 'AFTER', 'BY STAMP'], envoys.map(envoyRow), paint),
+    table(['ENVOY', 'STATE', 'TOLD AT', 'TOOK IT AT', 'AFTER', 'BY STAMP'], envoys.map(envoyRow), paint),
     table(['XDS', 'LOADED AT', 'STAMPED AT'], rowsOf(answer, 'xds', ['replica', 'loaded_at', 'stamped_at']), paint),
     table(
       ['AUTHZ', 'HELD AT', 'REQUESTS', 'FIRST AT', 'LAST AT'],
@@ -65,6 +65,7 @@ const rowsOf = (answer: unknown, list: string, names: readonly string[]): readon
 const envoyRow = (envoy: Readonly<Record<string, unknown>>): readonly string[] => [
   shown(envoy, 'node'),
   `${envoy['serving'] === true ? 'serving' : 'BEHIND'}${envoy['live'] === true ? '' : ' (gone)'}`,
+  shown(envoy, 'sent_at'),
   shown(envoy, 'acked_at'),
   numberOf(envoy, 'duration_ms') === undefined ? '-' : `${shown(envoy, 'duration_ms')} ms`,
   shown(envoy, 'stamp'),

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createMemoryKeyValueStore } from '#adapters/memory/key-value-store.ts';
-import { KeptParts } from '#adapters/routing/kept-parts.ts';
-import { RevisionCollector } from '#adapters/routing/revision-collector.ts';
+import { KeptParts } from '#adapters/routing/garbage/kept-parts.ts';
+import { RevisionCollector } from '#adapters/routing/garbage/revision-collector.ts';
 import { RevisionStore } from '#adapters/routing/revision-store.ts';
 import { RevisionWriter } from '#adapters/routing/revision-writer.ts';
 import { publishChanges, publishDocument, rollback } from '#app/publish-revision.ts';

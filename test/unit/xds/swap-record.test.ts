@@ -15,7 +15,7 @@ function recordAt() {
 const rejected = (error: string) => ({ kind: 'rejected', type: 'cluster', names: ['runner/s1'], error }) as const;
 
 describe('the swap record of an xds replica', () => {
-  it('tells when a revision was loaded, stamped and acknowledged by each Envoy', () => {
+  it('tells when a revision was loaded, stamped, and told to and acknowledged by each Envoy', () => {
     const { record, at } = recordAt();
     const seen: number[] = [];
     const encode = record.watchStamps((stamp) => seen.push(stamp));
@@ -27,6 +27,8 @@ describe('the swap record of an xds replica', () => {
     at(21).loaded(7);
     at(22);
     encode(7);
+    at(25).onEvent('a', { kind: 'stamp_sent', stamp: 7 });
+    at(26).onEvent('a', { kind: 'stamp_sent', stamp: 7 });
     at(30).onEvent('a', { kind: 'stamp_acked', stamp: 7 });
     at(31).onEvent('b', { kind: 'stamp_acked', stamp: 7 });
     at(32).onEvent('a', { kind: 'stamp_acked', stamp: 7 });
@@ -37,12 +39,12 @@ describe('the swap record of an xds replica', () => {
       stamped: { revision: 7, atMs: 22 },
       envoys: [
         { node: 'b', rejected: [] },
-        { node: 'a', acked: { revision: 7, atMs: 30 }, rejected: [] },
+        { node: 'a', sent: { revision: 7, atMs: 25 }, acked: { revision: 7, atMs: 30 }, rejected: [] },
       ],
     });
     expect(record.facts(7).envoys).toEqual([
       { node: 'b', acked: { revision: 7, atMs: 31 }, rejected: [] },
-      { node: 'a', acked: { revision: 7, atMs: 30 }, rejected: [] },
+      { node: 'a', sent: { revision: 7, atMs: 25 }, acked: { revision: 7, atMs: 30 }, rejected: [] },
     ]);
     expect(record.facts(8)).toMatchObject({ envoys: [{ node: 'b' }, { node: 'a' }] });
   });

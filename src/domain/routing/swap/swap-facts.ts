@@ -23,6 +23,8 @@ export interface XdsSwapFacts {
 
 interface EnvoySwapFacts {
   readonly node: string;
+  /** The first stamp, of this revision or a newer one, that the Envoy was told. */
+  readonly sent?: RevisionTime;
   /** The first stamp, of this revision or a newer one, that the Envoy acknowledged. */
   readonly acked?: RevisionTime;
   /** What it rejected from when the revision was loaded until it acknowledged that stamp. */
@@ -79,6 +81,7 @@ function parseEnvoy(value: unknown): EnvoySwapFacts | undefined {
   if (!isJsonObject(value) || typeof value['node'] !== 'string' || !Array.isArray(value['rejected'])) return undefined;
   return {
     node: value['node'],
+    ...timeIn(value, 'sent'),
     ...timeIn(value, 'acked'),
     rejected: value['rejected'].map(parseRejection).filter((rejection) => rejection !== undefined),
   };

@@ -26,6 +26,7 @@ interface EnvoySwap {
   readonly live: boolean;
   /** Whether it routes by this revision or a newer one. */
   readonly serving: boolean;
+  readonly sentAtMs?: number;
   readonly ackedAtMs?: number;
   /** The stamp that brought it, where several revisions went in one. */
   readonly stamp?: number;
@@ -88,11 +89,13 @@ function envoySwaps({ summary, envoys, xds }: SwapInputs, publishedAtMs: number)
   }
   for (const { facts } of xds) {
     const sawIt = facts.sinceMs <= publishedAtMs;
-    for (const { node, acked, rejected } of facts.envoys) {
+    for (const { node, sent, acked, rejected } of facts.envoys) {
       const known = nodes.get(node) ?? { node, live: false, serving: false, rejected: [] };
       const isFirst = sawIt && acked !== undefined && acked.atMs < (known.ackedAtMs ?? Number.POSITIVE_INFINITY);
+      const isFirstSent = sawIt && sent !== undefined && sent.atMs < (known.sentAtMs ?? Number.POSITIVE_INFINITY);
       nodes.set(node, {
         ...known,
+        ...(isFirstSent ? { sentAtMs: sent.atMs } : {}),
         ...(isFirst ? { ackedAtMs: acked.atMs, stamp: acked.revision } : {}),
         serving: known.serving || acked !== undefined,
         rejected: [...known.rejected, ...rejected].sort((left, right) => left.atMs - right.atMs),

@@ -13,7 +13,12 @@ const T0 = Date.parse(AT);
 const summary = { revision: 7, at: AT, by: 'ann', note: 'why' };
 const nothing: SwapInputs = { summary, envoys: [], xds: [], authz: [] };
 const live = (node: string, acked: number, connectedAt = '2026-03-01T11:00:00.000Z') => ({ node, acked, connectedAt });
-const ack = (node: string, atMs: number, revision = 7) => ({ node, acked: { revision, atMs }, rejected: [] });
+const ack = (node: string, atMs: number, revision = 7) => ({
+  node,
+  sent: { revision, atMs: atMs - 1 },
+  acked: { revision, atMs },
+  rejected: [],
+});
 const xds = (replica: string, envoys: XdsSwapFacts['envoys'], sinceMs = 0) => ({
   replica,
   facts: { sinceMs, envoys, loaded: { revision: 7, atMs: T0 + 1 }, stamped: { revision: 7, atMs: T0 + 2 } },
@@ -62,7 +67,7 @@ describe('a swap record', () => {
       envoys: [live('a', 7)],
       xds: [xds('x2', [ack('a', T0 + 50)]), xds('x1', [ack('a', T0 + 5)])],
     });
-    expect(swap.envoys).toMatchObject([{ node: 'a', ackedAtMs: T0 + 5 }]);
+    expect(swap.envoys).toMatchObject([{ node: 'a', sentAtMs: T0 + 4, ackedAtMs: T0 + 5 }]);
   });
 
   it('a replica that began to remember later does not say when', () => {
@@ -102,7 +107,7 @@ describe('facts as messages', () => {
   const time = fc.record({ revision: fc.nat(), atMs: fc.nat() });
   const rejection = fc.record({ type: fc.string(), names: fc.array(fc.string()), error: fc.string(), atMs: fc.nat() });
   const envoy = fc.record(
-    { node: fc.string(), acked: time, rejected: fc.array(rejection) },
+    { node: fc.string(), sent: time, acked: time, rejected: fc.array(rejection) },
     { requiredKeys: ['node', 'rejected'] },
   );
   const xdsFacts = fc.record(

@@ -2,12 +2,12 @@ import { LIMITS } from '#domain/limits.ts';
 import { type Manifest, parseManifest } from '#domain/routing/canonical.ts';
 import { type Head, parseHead } from '#domain/routing/head.ts';
 import { type KeyValueStore, type StoredKey, type StoredRecord, StoreError } from '#ports/key-value-store.ts';
-import { mapBounded } from './bounded.ts';
+import { mapBounded } from '../bounded.ts';
+import { CHUNK_PREFIX, HEAD_KEY, MANIFEST_PREFIX, manifestKey, REVISION_PREFIX, revisionKey } from '../keys.ts';
+import { sha256Of } from '../parts.ts';
+import { RevisionUnreadable } from '../revision-loader.ts';
+import type { PublishedCopy } from '../revision-writer.ts';
 import { KeptParts } from './kept-parts.ts';
-import { CHUNK_PREFIX, HEAD_KEY, MANIFEST_PREFIX, manifestKey, REVISION_PREFIX, revisionKey } from './keys.ts';
-import { sha256Of } from './parts.ts';
-import { RevisionUnreadable } from './revision-loader.ts';
-import type { PublishedCopy } from './revision-writer.ts';
 
 /**
  * How long a removed key leaves our marker: short, because nobody watches these keys and each round passes over every
