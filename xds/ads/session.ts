@@ -43,8 +43,7 @@ export interface SessionPort {
  * - a new stamp only when every cluster there is has been acknowledged by this Envoy (by name, through its endpoints),
  *   one stamp at a time, never an older one than the Envoy has;
  * - removed clusters only when the Envoy has routed by a revision without them for a while (`settle`);
- * - nothing to an Envoy that comes back with a configuration until it said by which revision it routes: a replica that
- *   is behind must not tell it anything. Nothing outlives the stream.
+ * - nothing to an Envoy that comes back until it said by which revision it routes: this replica may be behind.
  */
 export class AdsSession {
   readonly #context: SessionContext;
@@ -167,8 +166,8 @@ export class AdsSession {
   }
 
   /**
-   * Routes this Envoy by `route` from now on; ignored when it has that one already, when it is older than what the Envoy
-   * has, and while the Envoy is not ready for it.
+   * Routes this Envoy by `route` from now on; ignored when it has that one already, when it is older than what the
+   * Envoy has, and while the Envoy is not ready for it.
    */
   routeBy(route: Resource): void {
     if (route === this.#route || !this.isReadyForStamp || stampOfVersion(route.version) < this.stamp) return;
@@ -294,9 +293,7 @@ export class AdsSession {
         if (delta === undefined) break;
         if (type === 'cluster') this.#followClusters(delta);
         this.#isWritable = this.#port.send(encodeDeltaResponse({ typeUrl: TYPE_URL[type], ...delta }));
-        if (type === 'route' && this.#route !== undefined) {
-          this.#port.onChange({ kind: 'stamp_sent', stamp: stampOfVersion(this.#route.version) });
-        }
+        if (type === 'route') this.#port.onChange({ kind: 'stamp_sent', stamp: this.stamp });
       }
     }
   }

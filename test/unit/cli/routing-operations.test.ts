@@ -257,7 +257,7 @@ describe('routing swap', () => {
       /^requests +5, first T1, last T2$/m,
       /^no answer +authz a2$/m,
       /^edge-1 +serving +T0 +T1 +9 ms +43$/m,
-      /^edge-2 +BEHIND \(gone\) +- +- +-$/m,
+      /^edge-2 +BEHIND \(gone\) +- +- +- +-$/m,
       /^x1 +T0 +T0$/m,
       /^a1 +T0 +5 +T1 +T2$/m,
       /^edge-2 +T +T1 +\["x"\] +no$/m,

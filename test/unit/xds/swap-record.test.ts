@@ -22,6 +22,7 @@ describe('the swap record of an xds replica', () => {
     at(10).loaded(5);
     at(12);
     encode(5);
+    at(13).onEvent('a', { kind: 'stamp_sent', stamp: 5 });
     at(15).onEvent('a', { kind: 'stamp_acked', stamp: 5 });
     at(20).loaded(6);
     at(21).loaded(7);
