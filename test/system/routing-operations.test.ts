@@ -152,7 +152,16 @@ describe('a swap', () => {
       duration_ms: expect.any(Number),
       requests: 3,
       silent: [],
-      envoys: [{ live: true, serving: true, sent_at: expect.any(String), acked_at: expect.any(String), stamp: revision, rejected: [] }],
+      envoys: [
+        {
+          live: true,
+          serving: true,
+          sent_at: expect.any(String),
+          acked_at: expect.any(String),
+          stamp: revision,
+          rejected: [],
+        },
+      ],
       xds: [{ loaded_at: expect.any(String), stamped_at: expect.any(String) }],
       authz: [{ held_at: expect.any(String), requests: 3 }],
     });
