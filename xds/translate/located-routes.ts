@@ -8,8 +8,8 @@ import { pathRegex } from './path-regex.ts';
 
 /**
  * The routes of requests that ext_authz has let pass and given a cluster. They come first: after a decision the route
- * is chosen again, and only these demand the cluster header. Path and header must fit together, so that a decision for
- * one kind can never use the route of another.
+ * is chosen again, and only these demand the cluster header. For shards path and header must fit together, so that a
+ * decision for one kind can never use the route of another; what is decided for the API goes nowhere else.
  */
 export const locatedRoutes = (rows: readonly EndpointRow[]): JsonObject[] => [
   ...aggregateRoutes(rows),
@@ -110,7 +110,8 @@ function apiRoutes(rows: readonly EndpointRow[]): JsonObject[] {
     })),
     {
       name: 'api',
-      match: { ...pathMatch(api.map((row) => row.path)), headers: [decided] },
+      // The header says it all: ext_authz has found the row, and names this cluster for the rows of the API alone.
+      match: { prefix: '/', headers: [decided] },
       route: action(LIMITS.apiTimeoutMs),
     },
   ];

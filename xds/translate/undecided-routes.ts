@@ -5,12 +5,14 @@ import { pathMatch } from './located-routes.ts';
 import { CONTEXT, FILTERS } from './names.ts';
 
 const PER_ROUTE = 'envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute';
-const TARGETS = ['aggregate', 'projection', 'runner', 'api'] as const;
+const TARGETS = ['aggregate', 'projection', 'runner'] as const;
 
 /**
- * The routes of requests that nobody has decided about yet: one per target, by path alone, and one for everything else,
- * because Envoy asks ext_authz nothing where no route matches. None of them leads anywhere: the cluster is read from a
- * header that nobody sets. Methods play no part, so that ext_authz can tell a wrong method (405) from a wrong path.
+ * The routes of requests that nobody has decided about yet: one per service kind, by path alone, and one for everything
+ * else, because Envoy asks ext_authz nothing where no route matches: the paths of our own API and those that there are
+ * not, which ext_authz tells apart by its rows. One large expression of all API paths would be compiled anew at every
+ * move. None of them leads anywhere: the cluster is read from a header that nobody sets. Methods play no part, so that
+ * ext_authz can tell a wrong method (405) from a wrong path.
  */
 export const undecidedRoutes = (rows: readonly EndpointRow[]): JsonObject[] => [
   ...answeredByEnvoy(rows),
@@ -24,16 +26,22 @@ export const undecidedRoutes = (rows: readonly EndpointRow[]): JsonObject[] => [
         name: `undecided-${target}`,
         match: pathMatch(paths),
         route: toNowhere('SERVICE_UNAVAILABLE'),
-        typed_per_filter_config: {
-          [FILTERS.extAuthz]: typed(PER_ROUTE, {
-            check_settings: { context_extensions: { [CONTEXT.target]: target } },
-          }),
-        },
+        typed_per_filter_config: saysTarget(target),
       },
     ];
   }),
-  { name: 'undecided', match: { prefix: '/' }, route: toNowhere('NOT_FOUND') },
+  {
+    name: 'undecided',
+    match: { prefix: '/' },
+    route: toNowhere('NOT_FOUND'),
+    typed_per_filter_config: saysTarget('api'),
+  },
 ];
+
+/** ext_authz refuses where the row it finds has another target: path and decision always mean the same. */
+const saysTarget = (target: (typeof TARGETS)[number] | 'api'): JsonObject => ({
+  [FILTERS.extAuthz]: typed(PER_ROUTE, { check_settings: { context_extensions: { [CONTEXT.target]: target } } }),
+});
 
 /** Envoy's own liveness, the one thing that needs no decision. */
 const answeredByEnvoy = (rows: readonly EndpointRow[]): JsonObject[] =>

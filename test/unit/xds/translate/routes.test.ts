@@ -111,8 +111,8 @@ describe('the route table', () => {
           expect(SERVICE_KINDS).toContain(kind);
           if (found.kind === 'row') expect(found.row.target).toBe(kind);
         } else if (route?.route?.cluster !== undefined) {
+          // Said by ext_authz for rows of the API alone: it refuses where the route it was asked from has another target.
           expect([route.route.cluster, decided]).toEqual(['authz_api', 'api']);
-          if (found.kind === 'row') expect(found.row.target).toBe('api');
         }
       }),
       { numRuns: 2_000 },
