@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import { LIMITS } from '#domain/limits.ts';
-import { type Manifest, manifestText, placementChunkText, shardDirectoryText } from '#domain/routing/canonical.ts';
+import { AsciiText } from '#domain/routing/ascii-text.ts';
+import { type Manifest, manifestText, shardDirectoryText, spellPlacementChunk } from '#domain/routing/canonical.ts';
 import type { PlacementBucket } from '#domain/routing/placement-table.ts';
 import type { RoutingSnapshot, ShardDirectory } from '#domain/routing/types.ts';
 
@@ -23,8 +24,17 @@ const names = new WeakMap<PlacementBucket | ShardDirectory, string>();
 
 export const sha256Of = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
+/** Where buckets are spelled to be hashed, one at a time. */
+const scratch = new AsciiText();
+
 /** The SHA-256 of a bucket's canonical text. */
-export const bucketName = (bucket: PlacementBucket): string => nameOf(bucket, placementChunkText);
+export const bucketName = (bucket: PlacementBucket): string => nameOf(bucket, bytesOf);
+
+function bytesOf(bucket: PlacementBucket): Uint8Array {
+  scratch.clear();
+  spellPlacementChunk(bucket, scratch.add);
+  return scratch.bytes;
+}
 
 /** The SHA-256 of a shard directory's canonical text. */
 export const directoryName = (shards: ShardDirectory): string => nameOf(shards, shardDirectoryText);
@@ -35,10 +45,13 @@ export function named<Part extends PlacementBucket | ShardDirectory>(part: Part,
   return part;
 }
 
-function nameOf<Part extends PlacementBucket | ShardDirectory>(part: Part, text: (part: Part) => string): string {
+function nameOf<Part extends PlacementBucket | ShardDirectory>(
+  part: Part,
+  content: (part: Part) => string | Uint8Array,
+): string {
   const known = names.get(part);
   if (known !== undefined) return known;
-  const name = sha256Of(text(part));
+  const name = sha256Of(content(part));
   names.set(part, name);
   return name;
 }

@@ -20,8 +20,16 @@ export function findUnroutable(base: Content | undefined, content: Content): str
   return undefined;
 }
 
-function* entriesNotIn(base: PlacementTable, { placements }: Content) {
-  for (const index of differingBuckets(base, placements)) yield* placements.bucket(index);
+/** An entry that is the same object in `base` is known to lead somewhere. */
+function* entriesNotIn(base: PlacementTable, { placements }: Content): IterableIterator<[string, TenantPlacements]> {
+  for (const index of differingBuckets(base, placements)) {
+    const before = base.bucket(index);
+    const changed: [string, TenantPlacements][] = [];
+    placements.bucket(index).forEach((entry, tenant) => {
+      if (before.get(tenant) !== entry) changed.push([tenant, entry]);
+    });
+    yield* changed;
+  }
 }
 
 function unroutableKind(

@@ -155,6 +155,8 @@ export function shardsOf(placements: TenantPlacements | undefined): WantedPlacem
 class Draft {
   readonly #base: PlacementTable;
   readonly #touched = new Map<number, Map<string, TenantPlacements>>();
+  /** The tenants that were written to: no other can differ. */
+  readonly #written = new Set<string>();
 
   constructor(base: PlacementTable) {
     this.#base = base;
@@ -171,16 +173,21 @@ class Draft {
     if ((copy ?? this.#base.bucket(index)).get(tenant) === placements) return;
     const bucket = copy ?? new Map(this.#base.bucket(index));
     if (copy === undefined) this.#touched.set(index, bucket);
+    this.#written.add(tenant);
     if (placements === undefined) bucket.delete(tenant);
     else bucket.set(tenant, placements);
   }
 
   /** Buckets that came back to what they were are given up for the shared ones. */
   finish(): PlacementTable {
-    for (const [index, bucket] of this.#touched) {
-      if (equalBuckets(this.#base.bucket(index), bucket)) this.#touched.delete(index);
+    const changed = new Map<number, PlacementBucket>();
+    for (const tenant of this.#written) {
+      const index = bucketOf(tenant);
+      const bucket = this.#touched.get(index);
+      if (bucket === undefined || equalPlacements(this.#base.bucket(index).get(tenant), bucket.get(tenant))) continue;
+      changed.set(index, bucket);
     }
-    return this.#base.withBuckets(this.#touched);
+    return this.#base.withBuckets(changed);
   }
 }
 
@@ -219,10 +226,4 @@ function equalPlacements(left: TenantPlacements | undefined, right: TenantPlacem
   return SERVICE_KINDS.every(
     (kind) => left?.[kind]?.shard === right?.[kind]?.shard && left?.[kind]?.epoch === right?.[kind]?.epoch,
   );
-}
-
-function equalBuckets(left: PlacementBucket, right: PlacementBucket): boolean {
-  if (left.size !== right.size) return false;
-  for (const [tenant, placements] of left) if (!equalPlacements(placements, right.get(tenant))) return false;
-  return true;
 }
