@@ -41,6 +41,8 @@ const MOVING_COUNT = Math.min(40, TENANTS);
 /** Requests after the first one at the new shard: none may go back. */
 const AFTER_COUNT = 2;
 const BETWEEN_REQUESTS_MS = 1;
+/** For one move: a gateway that stalls for a moment is not to be flooded. */
+const IN_FLIGHT_MAX_COUNT = 8;
 const VISIBLE_DEADLINE_MS = 5_000;
 const BACKGROUND_PER_SECOND = 100;
 const WARM_UP_MOVES = 250;
@@ -129,7 +131,7 @@ const untilRoutedBy = (probers: ProberPool, revision: number) =>
     what: 'the tenants to be routed',
   });
 
-/** Begins a request every millisecond, whatever those before do, until the new shard has answered. @returns when that was */
+/** Begins a request every millisecond, a few at a time, until the new shard has answered. @returns when that was */
 async function firstAt(move: {
   readonly probers: ProberPool;
   readonly judge: PlacementJudge;
@@ -145,10 +147,13 @@ async function firstAt(move: {
       judge.judge(prober, tenant, served);
       if (served?.servedBy === servedBy) firstMs = Math.min(firstMs, served.receivedAtMs);
     });
-  const asked: Promise<void>[] = [];
+  const asked = new Set<Promise<void>>();
   while (firstMs === Number.POSITIVE_INFINITY) {
     if (monotonicMs() > deadlineMs) throw new Error(`${tenant} did not reach ${servedBy} in ${VISIBLE_DEADLINE_MS} ms`);
-    asked.push(ask());
+    if (asked.size < IN_FLIGHT_MAX_COUNT) {
+      const asking = ask().finally(() => asked.delete(asking));
+      asked.add(asking);
+    }
     await sleep(BETWEEN_REQUESTS_MS);
   }
   await Promise.all(asked);

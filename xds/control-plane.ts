@@ -3,7 +3,8 @@ import type { ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import type { RoutingSnapshot, Shard } from '#domain/routing/types.ts';
 import type { EnvoyState, QuarantinedShard } from '#ports/replica-board.ts';
-import { AdsSession, type SessionContext, type SessionPort } from './ads/session.ts';
+import { AdsSession } from './ads/session.ts';
+import type { SessionContext, SessionPort } from './ads/session-context.ts';
 import type { SessionEvent } from './ads/session-event.ts';
 import { type OfferChanges, ShardOffers } from './shard-offers.ts';
 import { NO_STAMP, type Resource } from './snapshot/resource.ts';
@@ -162,6 +163,11 @@ export class ControlPlane {
       this.#options.schedule(LIMITS.nodeForgetAfterMs, () => this.#forgetDeparted());
     }
     this.#options.onEnvoysChanged();
+  }
+
+  /** The streams that are open now. */
+  sessions(): Iterable<AdsSession> {
+    return this.#sessions;
   }
 
   /** The Envoys connected now. */

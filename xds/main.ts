@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { openNats } from '#adapters/nats/connection.ts';
 import { NatsReplicaBoard } from '#adapters/nats/replica-board.ts';
 import { QuarantineStatus } from '#adapters/routing/quarantine-status.ts';
+import { identityOf } from '#domain/internal-identity.ts';
+import { openInternalTls } from '#platform/internal-tls/internal-tls.ts';
 import { createLog, type Log } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { runProgram } from '#platform/program.ts';
 import { loadRegistry } from '#platform/proto-registry.ts';
+import { openTracing } from '#platform/tracing/tracing.ts';
 import type { Clock } from '#ports/clock.ts';
 import { startAdsServer } from './ads/server.ts';
 import { Announcer } from './announcer.ts';
@@ -14,13 +17,15 @@ import { beginEmpty } from './begin-empty.ts';
 import { followStorage } from './compose/follow-storage.ts';
 import { parseXdsConfig, type XdsConfig } from './config.ts';
 import { ControlPlane } from './control-plane.ts';
+import { clientStatusService } from './csds/client-status-service.ts';
 import { createEncoder, createMessageEncoder } from './encode.ts';
 import { startHttpServer } from './http-server.ts';
 import { KnownGoodKeeper } from './last-known-good/known-good-keeper.ts';
 import { RoutingInForce } from './last-known-good/routing-in-force.ts';
 import { readState, writeState } from './last-known-good/state-folder.ts';
 import { watchEvents, watchQuarantine } from './observe.ts';
-import { edgeListeners, edgeRoutes, edgeSecret, TRANSLATORS } from './resources.ts';
+import { edgeListeners, edgeRoutes, edgeSecret, translatorsWith } from './resources.ts';
+import { RevisionTraces } from './revision-traces.ts';
 import { createRouteStamper } from './route-stamper.ts';
 import { SwapRecord } from './swap-record.ts';
 import { watchTlsFiles } from './tls-files.ts';
@@ -43,6 +48,8 @@ await runProgram({
 async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const metrics = createMetrics('xds');
+  const opened = await openTracing({ ...config, service: 'xds', log, metrics });
+  const traces = new RevisionTraces(stack.use(opened), clock.nowMs);
   const descriptors = readFileSync(join(config.protoDir, 'command-service.binpb'));
   const registry = loadRegistry([readFileSync(join(config.protoDir, 'envoy-api.binpb')), descriptors]);
   const schedule = (delayMs: number, task: () => void) => setTimeout(task, delayMs).unref();
@@ -53,12 +60,12 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const observe = watchEvents({ metrics, log });
   const observeQuarantine = watchQuarantine({ metrics, log });
   const swaps = new SwapRecord(clock.nowMs);
+  const translateRoutes = (stamp: string) => edgeRoutes(stamp, config.edge.corsOrigins);
+  const stampRoutes = createRouteStamper({ translateRoutes, encode: createMessageEncoder(registry) });
   const controlPlane = new ControlPlane({
-    ...TRANSLATORS,
+    ...translatorsWith(config.shardTls),
     encode: createEncoder(registry),
-    encodeRoutes: swaps.watchStamps(
-      createRouteStamper({ translateRoutes: edgeRoutes, encode: createMessageEncoder(registry) }),
-    ),
+    encodeRoutes: swaps.watchStamps(stampRoutes),
     listeners: edgeListeners({ ...config.edge, accessLogPath: config.accessLogPath, descriptors }),
     nowMs: clock.nowMs,
     schedule,
@@ -66,6 +73,7 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
     onEvent: (session, event) => {
       observe(session, event);
       swaps.onEvent(session.node, event);
+      traces.onEvent(session.node, event);
       if (event.kind === 'stamp_acked') keeper?.acknowledged(event.stamp);
     },
     onQuarantineChanged: (quarantined) => {
@@ -84,7 +92,9 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const routing = new RoutingInForce({ controlPlane, keeper, log });
   if (config.stateFolder !== undefined) routing.begin(await readState(config.stateFolder));
 
-  const link = stack.use(openNats({ url: config.natsUrl, name: config.replica, log }));
+  const tls = config.internalTls === undefined ? undefined : stack.use(await openInternalTls(config.internalTls, log));
+  const natsTls = tls && { own: tls, server: identityOf('nats') };
+  const link = stack.use(openNats({ url: config.natsUrl, name: config.replica, tls: natsTls, log }));
   const board = stack.use(new NatsReplicaBoard(link, log));
   announcer = new Announcer({ board, controlPlane, replica: config.replica, link });
   stack.defer(announcer.follow());
@@ -104,14 +114,16 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
       },
       onRevision: (snapshot) => {
         swaps.loaded(snapshot.revision);
-        routing.offer(snapshot);
+        traces.apply(snapshot.revision, () => routing.offer(snapshot));
         announcer?.request();
       },
     }),
   );
   const parts = { controlPlane, routing, keeper, storage, isConnected: () => link.isConnected() };
   stack.use(await startHttpServer({ listen: config.httpListen, metrics, ...parts }));
-  stack.use(await startAdsServer({ listen: config.grpcListen, host: controlPlane, log }));
+  const adsTls = tls === undefined ? undefined : { tls, clients: [identityOf('envoy')], log };
+  const services = [clientStatusService({ registry, sessions: () => controlPlane.sessions() })];
+  stack.use(await startAdsServer({ listen: config.grpcListen, tls: adsTls, host: controlPlane, services, log }));
   return stack;
 }
 

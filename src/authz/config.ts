@@ -1,5 +1,12 @@
 import { hostname } from 'node:os';
+import type { SignInFailurePolicies } from '#app/identity/identity-services.ts';
+import { RATE_BOUNDS } from '#domain/access/rate-limit.ts';
+import { LIMITS } from '#domain/limits.ts';
 import { EnvReader, type ListenAddress } from '#platform/env.ts';
+import type { InternalTlsFiles } from '#platform/internal-tls/internal-tls.ts';
+import { readInternalTlsFiles } from '#platform/internal-tls/read-tls-files.ts';
+import { readTracing, type TracingSettings } from '#platform/tracing/tracing.ts';
+import type { RateLimits } from './ext-authz/rate-guard.ts';
 
 /** Everything the authz service is told from outside, parsed once (docs/config.md). */
 export interface AuthzConfig {
@@ -20,6 +27,14 @@ export interface AuthzConfig {
   readonly publicUrl: string;
   /** How long decisions may be made from memory without proof from the store that nothing is missing. */
   readonly maxStalenessMs: number;
+  /** What all replicas together let through. */
+  readonly rateLimits: RateLimits;
+  readonly signInFailures: SignInFailurePolicies;
+  /** Our certificate inside; absent: everything is in clear. */
+  readonly internalTls: InternalTlsFiles | undefined;
+  /** Where Envoy reaches the API over TLS; `httpListen` then has only health, readiness and metrics. */
+  readonly apiListen: ListenAddress | undefined;
+  readonly tracing: TracingSettings;
 }
 
 /** @throws ConfigurationError naming every mistake */
@@ -40,6 +55,15 @@ export function parseAuthzConfig(env: Readonly<Record<string, string | undefined
     mailDir: read.optional('GATEWAY_MAIL_DIR'),
     publicUrl: read.text('GATEWAY_PUBLIC_URL').replace(/\/+$/, ''),
     maxStalenessMs: 1_000 * read.integer('GATEWAY_MAX_STALENESS_SECONDS', { min: 1, max: 86_400, fallback: 600 }),
+    rateLimits: {
+      principal: read.rate('GATEWAY_RATE_PRINCIPAL', { ...RATE_BOUNDS, fallback: '50000/10s' }),
+      tenant: read.rate('GATEWAY_RATE_TENANT', { ...RATE_BOUNDS, fallback: '200000/10s' }),
+      address: read.rate('GATEWAY_RATE_ADDRESS', { ...RATE_BOUNDS, fallback: '6000/60s' }),
+      credentials: read.rate('GATEWAY_RATE_CREDENTIALS', { ...RATE_BOUNDS, fallback: '600/60s' }),
+    },
+    signInFailures: signInFailures(read),
+    ...internalTls(read),
+    tracing: readTracing(read),
   };
   if (config.publicUrl !== '' && !URL.canParse(config.publicUrl)) read.mistake('GATEWAY_PUBLIC_URL must be a URL');
   if (config.emailVerification === 'required' && config.mailDir === undefined) {
@@ -47,4 +71,38 @@ export function parseAuthzConfig(env: Readonly<Record<string, string | undefined
   }
   read.finish();
   return config;
+}
+
+function internalTls(read: EnvReader): Pick<AuthzConfig, 'internalTls' | 'apiListen'> {
+  const files = readInternalTlsFiles(read);
+  if (files !== undefined) {
+    return { internalTls: files, apiListen: read.listen('GATEWAY_AUTHZ_API_LISTEN', { unix: true }) };
+  }
+  if (read.optional('GATEWAY_AUTHZ_API_LISTEN') !== undefined) {
+    read.mistake('GATEWAY_AUTHZ_API_LISTEN is for TLS: it needs GATEWAY_INTERNAL_CERT_FILE');
+  }
+  return { internalTls: undefined, apiListen: undefined };
+}
+
+function signInFailures(read: EnvReader): SignInFailurePolicies {
+  const count = (name: string, fallback: number) =>
+    read.integer(name, { min: 1, max: LIMITS.signInFailuresMaxCount, fallback });
+  const delays = {
+    firstDelayMs:
+      1_000 *
+      read.integer('GATEWAY_SIGN_IN_DELAY_SECONDS', { min: 1, max: LIMITS.signInDelayMaxMs / 1_000, fallback: 30 }),
+    delayMaxMs: LIMITS.signInDelayMaxMs,
+  };
+  return {
+    account: {
+      ...delays,
+      freeFailures: count('GATEWAY_SIGN_IN_FAILURES', 10),
+      forgiveEveryMs: LIMITS.accountFailureForgivenMs,
+    },
+    client: {
+      ...delays,
+      freeFailures: count('GATEWAY_SIGN_IN_FAILURES_PER_ADDRESS', 100),
+      forgiveEveryMs: LIMITS.clientFailureForgivenMs,
+    },
+  };
 }

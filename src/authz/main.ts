@@ -1,27 +1,31 @@
 import { createTokenVerifier } from '#adapters/crypto/token-verifier.ts';
 import { compileEndpoints } from '#domain/access/match-endpoint.ts';
 import { ENDPOINTS } from '#domain/endpoints.ts';
+import { identityOf } from '#domain/internal-identity.ts';
 import { SWAP_QUESTION } from '#domain/routing/swap/swap-facts.ts';
+import { openInternalTls } from '#platform/internal-tls/internal-tls.ts';
 import { createLog, type Log } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { runProgram } from '#platform/program.ts';
+import { openTracing } from '#platform/tracing/tracing.ts';
 import type { Clock } from '#ports/clock.ts';
 import { iamRoutes } from './admin-api/iam-routes.ts';
 import { routingRoutes } from './admin-api/routing-routes.ts';
 import { authRoutes } from './auth-api/auth-routes.ts';
 import { openIdentity } from './compose/identity.ts';
+import { openRates } from './compose/rates.ts';
+import { serve } from './compose/serve.ts';
 import { openStorage } from './compose/storage.ts';
 import { type AuthzConfig, parseAuthzConfig } from './config.ts';
 import { openAccessFeed } from './ext-authz/access-feed.ts';
 import { createCheck } from './ext-authz/check.ts';
 import { createCheckObserver } from './ext-authz/check-observer.ts';
+import { createCheckTrace } from './ext-authz/check-trace.ts';
 import { createDecisionIds } from './ext-authz/decision-ids.ts';
 import { RevisionUse } from './ext-authz/revision-use.ts';
-import { type ExtAuthzServerOptions, startExtAuthzServer } from './ext-authz/server.ts';
 import { SnapshotKeeper } from './ext-authz/snapshot-keeper.ts';
 import { buildApp } from './http/build-app.ts';
 import { decideCaller } from './http/decide-caller.ts';
-import { addLeave } from './http/leave.ts';
 import { systemRoutes } from './http/system-routes.ts';
 import { readinessOf } from './readiness.ts';
 
@@ -43,11 +47,12 @@ await runProgram({
 async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const metrics = createMetrics('authz');
-  const storage = await openStorage({ config, log, stack, shutdown });
-  const { board, source } = storage;
+  const tracing = stack.use(await openTracing({ ...config, service: 'authz', log, metrics }));
+  const tls = config.internalTls === undefined ? undefined : stack.use(await openInternalTls(config.internalTls, log));
+  const storage = await openStorage({ config, tls, log, stack, shutdown });
+  const { board, source, routingStore } = storage;
 
   // What decisions are made from. The board hears of every step, because others wait for it (stamps, "applied").
-  const { routingStore } = storage;
   const keeper = stack.use(new SnapshotKeeper({ source, board, clock, read: (n) => routingStore.revision(n) }));
   let iamRevision = 0;
   const announce = () =>
@@ -73,7 +78,6 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
   stack.defer(board.answer(SWAP_QUESTION, revisionUse.answer));
   const { index } = feed;
   const tokens = createTokenVerifier({ issuer: config.publicUrl, signingKey: (kid) => index.signingKey(kid) });
-
   const check = createCheck({
     endpoints: compileEndpoints(ENDPOINTS),
     access: index,
@@ -82,12 +86,14 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
     tokens,
     routing: keeper,
     revisionUse,
+    rates: openRates(config, metrics, board, stack),
     clock,
     newDecisionId: createDecisionIds(),
     observer: createCheckObserver({ metrics, log }),
+    trace: tracing && createCheckTrace(tracing),
   });
 
-  const identity = openIdentity({ config, log, clock, store: storage.iam, board, stack, shutdown });
+  const identity = openIdentity({ config, log, metrics, clock, store: storage.iam, board, stack, shutdown });
   const readiness = () =>
     readinessOf({
       accessUsable: index.isUsable(),
@@ -97,16 +103,13 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
       hasSigningKey: identity.hasSigningKey(),
       natsConnected: storage.isConnected(),
     });
+  const isFresh = () => index.isUsable() && feed.stalenessMs() <= config.maxStalenessMs;
   const app = buildApp({
     log,
     publicUrl: config.publicUrl,
     metrics: metrics.registry,
-    authenticate: decideCaller({
-      access: index,
-      isFresh: () => index.isUsable() && feed.stalenessMs() <= config.maxStalenessMs,
-      verifier: tokens,
-      clock,
-    }),
+    tracing,
+    authenticate: decideCaller({ access: index, isFresh, verifier: tokens, clock }),
     routes: [
       ...systemRoutes({ store: storage.iam, clock, publicUrl: config.publicUrl, readiness }),
       ...authRoutes(identity.services, identity.bootstrapToken),
@@ -118,25 +121,7 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
   // the API is what it is published by.
   const knowsRouting = () => keeper.newestRevision() > 0 || source.isComplete() || source.problem() !== undefined;
   const canDecide = () => index.isUsable() && knowsRouting();
-  await serve({ app, config, stack, checks: { listen: config.grpcListen, check, routing: keeper, canDecide, log } });
+  const checks = { check, routing: keeper, canDecide, log, traced: tracing !== undefined };
+  await serve({ app, config, stack, envoy: tls && { tls, clients: [identityOf('envoy')], log }, checks });
   return stack;
-}
-
-/**
- * Opens both servers. The end runs from here backwards: Envoys are told and served until they have noticed, then checks
- * and requests under way are answered to their end, and what they are answered from goes last, the connection to NATS
- * after everything.
- */
-async function serve(parts: {
-  readonly app: ReturnType<typeof buildApp>;
-  readonly config: AuthzConfig;
-  readonly stack: AsyncDisposableStack;
-  readonly checks: ExtAuthzServerOptions;
-}): Promise<void> {
-  const { app, config, stack } = parts;
-  const leaveApi = addLeave(app);
-  stack.defer(() => app.close());
-  await app.listen({ host: config.httpListen.host, port: config.httpListen.port });
-  const checks = stack.use(await startExtAuthzServer(parts.checks));
-  stack.defer(async () => void (await Promise.all([checks.drain(), leaveApi()])));
 }

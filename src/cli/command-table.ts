@@ -1,6 +1,8 @@
 import type { Command } from './command.ts';
 import { adminBootstrap } from './commands/admin-bootstrap.ts';
 import { assignmentsCreate, assignmentsDelete, assignmentsList } from './commands/assignments.ts';
+import { certsInit, certsIssue, certsRenew } from './commands/certs/certs.ts';
+import { certsShow } from './commands/certs/certs-show.ts';
 import { login, logout, whoami } from './commands/login.ts';
 import { logsFind } from './commands/logs-find.ts';
 import { logsVerify } from './commands/logs-verify.ts';
@@ -11,6 +13,7 @@ import { routingList, routingShow } from './commands/routing-show.ts';
 import { routingStatus } from './commands/routing-status.ts';
 import { routingSwap } from './commands/routing-swap.ts';
 import { routingWatch } from './commands/routing-watch.ts';
+import { runnerCall } from './commands/runner-call.ts';
 import { status, version } from './commands/status.ts';
 import { usersList } from './commands/users.ts';
 
@@ -34,8 +37,13 @@ export const COMMANDS: readonly Command[] = [
   routingStatus,
   routingSwap,
   routingWatch,
+  runnerCall,
   logsVerify,
   logsFind,
+  certsInit,
+  certsIssue,
+  certsRenew,
+  certsShow,
   status,
   version,
 ];

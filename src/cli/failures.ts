@@ -1,4 +1,5 @@
 import type { FieldError } from '#domain/errors.ts';
+import { CertificateFolderError } from '#platform/certificates/certificate-folder.ts';
 import { isRecord, textOf } from './answer.ts';
 import { clean, type Paint } from './render.ts';
 
@@ -116,5 +117,6 @@ function localKind(error: unknown): readonly [code: string, title: string] {
   if (error instanceof UsageError) return ['usage', 'The command line is not valid'];
   if (error instanceof UnreachableError) return ['unreachable', 'The gateway cannot be reached'];
   if (error instanceof NotSignedInError) return ['not_signed_in', 'Nobody is signed in'];
+  if (error instanceof CertificateFolderError) return ['certificates', 'The certificates cannot be worked with'];
   return ['unexpected', 'gatewayctl failed'];
 }

@@ -14,6 +14,8 @@ export interface Call {
   readonly endpoint: string;
   /** Values of the `{name}` segments of the path. */
   readonly path?: Readonly<Record<string, string>>;
+  /** What stands in the place of a `{name...}`, as it is sent: escaped, and perhaps with a query. */
+  readonly rest?: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -132,9 +134,10 @@ function pathOf(row: EndpointRow, call: Call): string {
     if (value === undefined || value === '') throw new Error(`path parameter ${name} of ${row.id} is missing`);
     return encodeURIComponent(value);
   });
+  const whole = path.replace(/\{[a-z_]+\.\.\.\}$/, () => call.rest ?? '');
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(call.query ?? {})) if (value !== undefined) query.set(name, value);
-  return query.size === 0 ? path : `${path}?${query.toString()}`;
+  return query.size === 0 ? whole : `${whole}?${query.toString()}`;
 }
 
 async function readAnswer(response: Response): Promise<unknown> {

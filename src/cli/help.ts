@@ -2,7 +2,10 @@ import { type Command, GLOBAL_OPTIONS, type OptionSpec } from './command.ts';
 
 const EXIT_CODES = [
   ['0', 'done'],
-  ['1', 'refused by the gateway, not signed in, not ready, an Envoy is behind, or a log is wrong'],
+  [
+    '1',
+    'refused by the gateway, not signed in, not ready, an Envoy is behind, a log is wrong or a certificate is not valid',
+  ],
   ['2', 'the command line is not valid'],
   ['3', 'the gateway cannot be reached'],
 ] as const;

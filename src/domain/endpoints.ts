@@ -1,3 +1,4 @@
+import { HEADER } from './headers.ts';
 import type { ServiceKind } from './ids.ts';
 import { LIMITS } from './limits.ts';
 
@@ -22,6 +23,8 @@ export interface EndpointRow {
   readonly resource?: { readonly from: 'path' | 'message'; readonly name: string };
   /** Whether `x-tenant-id` must, may or must not be there. With `optional` an absent one means the platform. */
   readonly tenant: 'required' | 'optional' | 'ignored';
+  /** Header by which whoever holds `action` on the platform names a shard, be the tenant there or not. */
+  readonly shardHeader?: typeof HEADER.runnerShard;
   readonly bodyMaxBytes: number;
   readonly timeoutMs: number;
   /**
@@ -29,6 +32,11 @@ export interface EndpointRow {
    * broke (nothing is written), `command` also at any time when there is a command id.
    */
   readonly retry: 'connect' | 'command' | 'read';
+  /**
+   * What limits callers of a public endpoint by their address: `credentials` where a request costs a password hash, sends
+   * mail or tries a secret; absent: the general limit.
+   */
+  readonly guards?: 'credentials';
   /** Path of the native gRPC method when `path` is its JSON binding (both are one endpoint). */
   readonly grpcPath?: string;
 }
@@ -109,6 +117,7 @@ export const ENDPOINTS: readonly EndpointRow[] = [
       access: 'right',
       action: 'runner.admin',
       tenant: 'required',
+      shardHeader: HEADER.runnerShard,
       bodyMaxBytes: LIMITS.requestBodyMaxBytes,
       timeoutMs: LIMITS.upstreamTimeoutMs,
       retry: 'connect',
@@ -123,11 +132,11 @@ export const ENDPOINTS: readonly EndpointRow[] = [
   publicApi('openapi', 'GET', '/openapi.json'),
 
   // Auth API
-  publicApi('auth.bootstrap', 'POST', '/v1/auth/bootstrap'),
-  publicApi('auth.signup', 'POST', '/v1/auth/signup'),
+  { ...publicApi('auth.bootstrap', 'POST', '/v1/auth/bootstrap'), guards: 'credentials' },
+  { ...publicApi('auth.signup', 'POST', '/v1/auth/signup'), guards: 'credentials' },
   publicApi('auth.verify_email', 'POST', '/v1/auth/verify-email'),
   publicApi('auth.verify_email_page', 'GET', '/v1/auth/verify-email'),
-  publicApi('auth.signin', 'POST', '/v1/auth/signin'),
+  { ...publicApi('auth.signin', 'POST', '/v1/auth/signin'), guards: 'credentials' },
   publicApi('auth.refresh', 'POST', '/v1/auth/refresh'),
   principalApi('auth.signout', 'POST', '/v1/auth/signout'),
   principalApi('auth.me', 'GET', '/v1/auth/me'),

@@ -10,6 +10,8 @@ export const HEADER = {
   commandId: 'x-command-id',
   /** What HTTP clients call the same; `x-command-id` where both are meant. */
   idempotencyKey: 'idempotency-key',
+  /** Names the runner shard to go to, for platform admins, in the place of the tenant's; never reaches a node. */
+  runnerShard: 'x-runner-shard',
   principalId: 'x-principal-id',
   principalKind: 'x-principal-kind',
   decisionId: 'x-decision-id',
@@ -17,6 +19,8 @@ export const HEADER = {
   routingRevision: 'x-routing-revision',
   servedBy: 'x-served-by',
   gatewayError: 'x-gateway-error',
+  /** Set by Envoy alone, to the address it accepted the connection from. */
+  clientAddress: 'x-envoy-external-address',
   /** Set by ext_authz alone: names the cluster that a located route sends the request to. */
   gatewayCluster: 'x-gateway-cluster',
   /** The command id, for the retry policy: as a JSON list, because Envoy prints the field of a message so. */

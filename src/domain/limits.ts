@@ -11,6 +11,8 @@ export const LIMITS = {
   apiTimeoutMs: 15_000,
   upstreamTimeoutMs: 10_000,
   extAuthzTimeoutMs: 2_000,
+  /** How often a check that ended without an answer is asked again. */
+  checkRetriesMaxCount: 3,
   extAuthzStreamsMaxCount: 10_000,
   /** How long a service that ends goes on serving until the Envoys have noticed: more than two of their health checks. */
   drainNoticeMaxMs: 5_000,
@@ -32,6 +34,14 @@ export const LIMITS = {
   rolesMaxCount: 10_000,
   revocationsMaxCount: 1_000_000,
   signingKeysMaxCount: 100,
+
+  // Rate limits
+  rateRequestsMaxCount: 10_000_000,
+  rateWindowMaxMs: 86_400_000,
+  /** Callers of one kind that have a bucket of their own, and the buckets that the rest shares. */
+  rateBucketsMaxCount: 100_000,
+  rateSharedBucketsCount: 1_024,
+  limitRefusalsLoggedPerSecond: 100,
 
   // Routing documents and revisions
   tenantsMaxCount: 1_000_000,
@@ -70,6 +80,15 @@ export const LIMITS = {
   emailMaxChars: 254,
   hashQueueMaxCount: 64,
   hashTimeoutMs: 10_000,
+  /** Failed sign-ins that may cost nothing, and how long one after many waits at most (NIST SP 800-63B-4, 3.2.2). */
+  signInFailuresMaxCount: 100,
+  signInDelayMaxMs: 3_600_000,
+  /** Time in which one failure is forgiven: of an account, and of a client, who may be many behind one address. */
+  accountFailureForgivenMs: 7_200_000,
+  clientFailureForgivenMs: 36_000,
+  /** How long a client that signed in is known to the account, and after which part of that it is written down again. */
+  knownClientLifetimeSeconds: 2_592_000,
+  knownClientRefreshMs: 86_400_000,
   accessTokenLifetimeSeconds: 600,
   refreshTokenLifetimeSeconds: 2_592_000,
   sessionLifetimeSeconds: 7_776_000,
@@ -108,6 +127,8 @@ export const LIMITS = {
   healthThresholdMaxCount: 100,
   healthPathMaxChars: 1_024,
   healthServiceMaxChars: 255,
+  /** X509-SVID section 2: no SPIFFE ID is longer. */
+  identityUriMaxBytes: 2_048,
   outlierFailuresMaxCount: 1_000,
   outlierIntervalMinMs: 100,
   outlierIntervalMaxMs: 300_000,
@@ -124,12 +145,26 @@ export const LIMITS = {
   xdsResponsesInFlightMaxCount: 64,
   /** How long a reconnecting Envoy may take to say by which revision it routes before it is answered anyway. */
   xdsReconnectSettleMs: 500,
+  /** Client status: one answer, how many are made at once, and resources between two turns of the event loop. */
+  clientStatusMaxBytes: 33_554_432,
+  clientStatusAnswersMaxCount: 4,
+  clientStatusSliceMaxCount: 50,
   clusterRemovalGraceMs: 5_000,
   nodeForgetAfterMs: 60_000,
   /** Quarantined shards a replica tells others of, and those its record in the store names; the metric counts all. */
   quarantinedToldMaxCount: 50,
   quarantinedStoredMaxCount: 500,
   quarantineErrorMaxChars: 500,
+
+  // Traces
+  /** Ended spans that wait for the collector, and how many go at once; more are dropped and counted. */
+  spansQueuedMaxCount: 4_096,
+  spansBatchMaxCount: 512,
+  spansExportEveryMs: 1_000,
+  spansExportTimeoutMs: 2_000,
+  /** What the end of a program waits for its last spans. */
+  spansFlushMaxMs: 1_000,
+  spanTextMaxChars: 256,
 
   // Logs
   /** A line of the access log that is read back: all headers in it, with every byte escaped, are shorter. */

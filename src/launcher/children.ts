@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type InternalRole, nodeRole } from '#domain/internal-identity.ts';
 import { SUPERVISED_BY } from './data/orphans.ts';
-import { addressesOf, type Layout, NODES, type NodePlace, socketsOf } from './layout.ts';
+import { addressesOf, internalTlsOf, type Layout, NODES, type NodePlace, socketsOf } from './layout.ts';
 import { accepts, answersOk, type Probe } from './supervise/probes.ts';
 import type { Command } from './supervise/start-process.ts';
 
@@ -82,6 +83,8 @@ function authz(layout: Layout): Child {
     GATEWAY_BOOTSTRAP_TOKEN_FILE: layout.bootstrapTokenFile,
     GATEWAY_MAIL_DIR: data.mail,
     GATEWAY_PUBLIC_URL: config.environment['GATEWAY_PUBLIC_URL'] ?? at.http,
+    ...tlsEnvironment(layout, 'authz'),
+    ...(config.internalTls ? { GATEWAY_AUTHZ_API_LISTEN: at.loopback('authz.api') } : {}),
   };
   return {
     name: 'authz',
@@ -107,6 +110,12 @@ function xds(layout: Layout): Child {
     GATEWAY_TLS_KEY_FILE: certificates.key,
     GATEWAY_ACCESS_LOG: join(data.logs, 'access.log'),
     GATEWAY_XDS_STATE_DIR: data.xds,
+    ...tlsEnvironment(layout, 'xds'),
+    // Whoever wants TLS inside wants it of the shards, too.
+    ...(config.internalTls ? { GATEWAY_SHARD_TLS: config.environment['GATEWAY_SHARD_TLS'] ?? 'required' } : {}),
+    GATEWAY_ENVOY_SDS_DIR: data.envoy,
+    // A browser would keep it for every port of this machine.
+    GATEWAY_HSTS_SECONDS: config.environment['GATEWAY_HSTS_SECONDS'] ?? '0',
   };
   return {
     name: 'xds',
@@ -121,6 +130,7 @@ function referenceNode(layout: Layout, node: NodePlace): Child {
     NODE_LISTEN: addressesOf(layout).loopback(node.name),
     NODE_KIND: node.kind,
     NODE_SHARD: node.shard,
+    ...tlsEnvironment(layout, nodeRole(node.kind, node.shard)),
   };
   return {
     name: node.name,
@@ -146,6 +156,16 @@ function envoy(layout: Layout, bootstrap: string): Child {
     stage: 'edge',
     command: command(layout, 'envoy', { file: layout.config.envoy, args, env: {} }),
     ready: answersOk(`${addressesOf(layout).http}/ready`),
+  };
+}
+
+/** The files of a part's certificate. Never those of another gateway: what this process got is not passed on. */
+function tlsEnvironment(layout: Layout, role: InternalRole): Readonly<Record<string, string>> {
+  const files = internalTlsOf(layout, role);
+  return {
+    GATEWAY_INTERNAL_CA_FILE: files?.ca ?? '',
+    GATEWAY_INTERNAL_CERT_FILE: files?.certificate ?? '',
+    GATEWAY_INTERNAL_KEY_FILE: files?.key ?? '',
   };
 }
 

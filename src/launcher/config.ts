@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { EnvReader } from '#platform/env.ts';
+import { otlpAddress, readTracing } from '#platform/tracing/tracing.ts';
 
 /** Settings of the development gateway. */
 export interface LauncherConfig {
@@ -9,6 +10,10 @@ export interface LauncherConfig {
   readonly httpsPort: number;
   readonly edgeAddress: string;
   readonly dataFolder: string;
+  /** Mutual TLS on every connection inside. Off, because tools then need a certificate to look into anything. */
+  readonly internalTls: boolean;
+  /** Where Envoy's spans go, in clear; the other programs read it themselves. */
+  readonly collector: { readonly host: string; readonly port: number } | undefined;
   readonly envoy: string;
   readonly natsServer: string;
   /** What the children get besides their own settings: everything this process got. */
@@ -27,11 +32,15 @@ const DATA_FOLDER = '.data';
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>, repository: string): LauncherConfig {
   const reader = new EnvReader(env);
+  const collector = otlpAddress(readTracing(reader).endpoint ?? '');
+  if (collector?.isTls === true) reader.mistake('GATEWAY_OTLP_ENDPOINT must begin with http:// in development');
   const config = {
     httpPort: reader.port('GATEWAY_PORT', HTTP_PORT),
     httpsPort: reader.port('GATEWAY_TLS_PORT', HTTPS_PORT),
     edgeAddress: reader.text('GATEWAY_EDGE_ADDRESS', EDGE_ADDRESS),
     dataFolder: resolve(repository, reader.text('GATEWAY_DATA', DATA_FOLDER)),
+    internalTls: reader.choice('GATEWAY_INTERNAL_TLS', ['on', 'off'], 'off') === 'on',
+    collector,
     envoy: reader.text('GATEWAY_ENVOY'),
     natsServer: reader.text('GATEWAY_NATS_SERVER'),
     environment: env,

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { dirname } from 'node:path';
 import { parse } from 'yaml';
 
 /** An address in an Envoy resource. */
@@ -12,7 +14,12 @@ export interface BootstrapValues {
   readonly admin: EnvoyAddress;
   /** Static clusters by name, with the one address each gets. */
   readonly clusters: Readonly<Record<string, EnvoyAddress>>;
+  /** Folder of the SDS files of Envoy's certificate inside; absent: the static clusters are reached in clear. */
+  readonly secretsFolder?: string | undefined;
 }
+
+/** Where envoy/bootstrap.yaml looks for the SDS files. */
+const SECRETS_FOLDER = '/etc/envoy';
 
 type JsonObject = Record<string, unknown>;
 
@@ -35,7 +42,52 @@ export function renderBootstrap(yaml: string, values: BootstrapValues): string {
     if (cluster === undefined) throw new Error(`envoy/bootstrap.yaml has no static cluster "${name}"`);
     setAddress(cluster, name, address);
   }
+  for (const cluster of clusters) {
+    if (values.secretsFolder === undefined) delete cluster['transport_socket'];
+    else cluster['transport_socket'] = moved(cluster['transport_socket'], values.secretsFolder);
+  }
   return `${JSON.stringify(bootstrap, null, 2)}\n`;
+}
+
+/** The same with other paths of SDS files. */
+function moved(value: unknown, folder: string): unknown {
+  if (typeof value === 'string') {
+    return value.startsWith(`${SECRETS_FOLDER}/`) ? `${folder}${value.slice(SECRETS_FOLDER.length)}` : value;
+  }
+  if (Array.isArray(value)) return value.map((each) => moved(each, folder));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, moved(member, folder)]));
+}
+
+/** Files of Envoy's certificate inside. */
+export interface SecretFiles {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/**
+ * Fills an SDS file (envoy/sds-identity.yaml, envoy/sds-trust.yaml) in with the paths of this machine; all are in one
+ * folder, which Envoy watches.
+ */
+export function renderSecret(yaml: string, files: SecretFiles): string {
+  const places = new Map([
+    ['ca.pem', files.ca],
+    ['envoy.pem', files.certificate],
+    ['envoy.key', files.key],
+  ]);
+  const filled = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(filled);
+    if (!isObject(value)) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, member]) => {
+        if (name === 'filename') return [name, places.get(String(member).split('/').at(-1) ?? '') ?? member];
+        if (name === 'watched_directory') return [name, { path: dirname(files.certificate) }];
+        return [name, filled(member)];
+      }),
+    );
+  };
+  return `${JSON.stringify(filled(parse(yaml)), null, 2)}\n`;
 }
 
 /** Gives a cluster one endpoint. What the file says of its endpoint besides the address (health check) stays. */
@@ -50,7 +102,7 @@ function setAddress(cluster: JsonObject, name: string, address: EnvoyAddress): v
     endpoints: [{ ...locality, lb_endpoints: [{ ...host, endpoint }] }],
   };
   // The file may find its services by DNS; an IP address or a socket needs none, and Envoy refuses to resolve a socket.
-  cluster['type'] = 'STATIC';
+  cluster['type'] = 'path' in address || isIP(address.host) !== 0 ? 'STATIC' : 'STRICT_DNS';
 }
 
 const toEnvoy = (address: EnvoyAddress): JsonObject =>

@@ -1,8 +1,11 @@
 import { join } from 'node:path';
 import { SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
+import { type InternalRole, nodeRole, PROGRAM_ROLES } from '#domain/internal-identity.ts';
+import type { InternalTlsFiles } from '#platform/internal-tls/internal-tls.ts';
 import type { LauncherConfig } from './config.ts';
 import type { CertificateFiles } from './data/certificates.ts';
 import type { DataFolder } from './data/folder.ts';
+import { internalFiles } from './data/internal-certificates.ts';
 import type { PortWish } from './data/ports.ts';
 
 /** Everything but the edge listens here: no other machine can reach it. */
@@ -30,6 +33,7 @@ export type PortName =
   | 'xds.grpc'
   | 'xds.http'
   | 'authz.http'
+  | 'authz.api'
   | 'envoyAdmin'
   | NodePlace['name'];
 
@@ -44,6 +48,8 @@ export function portWishes(config: LauncherConfig): readonly PortWish<PortName>[
     'xds.grpc',
     'xds.http',
     'authz.http',
+    // The API over TLS; the port above has it in clear.
+    'authz.api',
     'envoyAdmin',
     ...NODES.map((node) => node.name),
   ];
@@ -64,6 +70,16 @@ export interface Layout {
   readonly masterKeyFile: string;
   readonly bootstrapTokenFile: string;
 }
+
+/** The files of a part's certificate inside; undefined where everything inside is in clear. */
+export const internalTlsOf = ({ config, data }: Layout, role: InternalRole): InternalTlsFiles | undefined =>
+  config.internalTls ? internalFiles(data.internalTls, role) : undefined;
+
+/** All who have a certificate inside. */
+export const INTERNAL_ROLES: readonly InternalRole[] = [
+  ...PROGRAM_ROLES,
+  ...NODES.map(({ kind, shard }) => nodeRole(kind, shard)),
+];
 
 /** Where people and programs reach the parts. */
 export function addressesOf({ ports, config }: Layout) {

@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
+import { identityOf } from '#domain/internal-identity.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { ConfigurationError } from '#platform/env.ts';
+import { openInternalTls } from '#platform/internal-tls/internal-tls.ts';
 import { createLog } from '#platform/log.ts';
 import { describeChildren, ENVOY_DRAIN_SECONDS } from './children.ts';
 import { readConfig } from './config.ts';
@@ -11,7 +13,7 @@ import { recordNodePorts } from './data/node-history.ts';
 import { endOrphans } from './data/orphans.ts';
 import { drainEnvoy } from './envoy-drain.ts';
 import { Gateway } from './gateway.ts';
-import { addressesOf, type Layout, NODES } from './layout.ts';
+import { addressesOf, internalTlsOf, type Layout, NODES } from './layout.ts';
 import { type Prepared, prepare, runFileOf } from './prepare.ts';
 import { RunFileWriter } from './run-file.ts';
 import { readyScreen } from './screen.ts';
@@ -102,7 +104,10 @@ async function seed(layout: Layout): Promise<void> {
   ]);
   // What goes wrong here ends the start with its message; the connection's own ups and downs are of no interest.
   const log = createLog({ service: 'launcher', level: 'silent' });
-  await using link = await connectNats({ url: addressesOf(layout).nats, name: 'launcher', log });
+  const files = internalTlsOf(layout, 'operator');
+  using own = files === undefined ? undefined : await openInternalTls(files, log);
+  const tls = own && { own, server: identityOf('nats') };
+  await using link = await connectNats({ url: addressesOf(layout).nats, name: 'launcher', tls, log });
   await ensureBucket(link, { bucket: 'ROUTING', replicas: 1 });
   const nodes = NODES.map((node) => ({ ...node, port: layout.ports[node.name] }));
   const history = await recordNodePorts(

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { ServiceKind } from '#domain/ids.ts';
-import { replaceFile } from './data/write-file.ts';
+import { replaceFile } from '#platform/replace-file.ts';
 
 /** `$GATEWAY_DATA/run.json`: what runs where, for gatewayctl, tests and people. Only there while the gateway runs. */
 export interface RunFile {
@@ -8,6 +8,8 @@ export interface RunFile {
   readonly https: string;
   /** Path of the development CA's certificate. */
   readonly ca: string;
+  /** A certificate to connect to the parts with, where everything inside is TLS (GATEWAY_INTERNAL_TLS=on). */
+  readonly internalTls?: { readonly ca: string; readonly certificate: string; readonly key: string };
   readonly nats: string;
   /** `grpc` is host:port, `http` a URL. */
   readonly xds: { readonly grpc: string; readonly http: string };

@@ -34,6 +34,22 @@ export class EnvReader {
     return bounds.min;
   }
 
+  /** A rate, `<requests>/<seconds>s`; undefined for `off`. */
+  rate(
+    name: string,
+    bounds: { readonly fallback: string; readonly requestsMax: number; readonly secondsMax: number },
+  ): { readonly requests: number; readonly windowMs: number } | undefined {
+    const text = this.text(name, bounds.fallback);
+    if (text === 'off') return undefined;
+    const [, requests, seconds] = /^([1-9]\d{0,8})\/([1-9]\d{0,8})s$/.exec(text) ?? [];
+    const rate = { requests: Number(requests), windowMs: 1_000 * Number(seconds) };
+    if (rate.requests > bounds.requestsMax || rate.windowMs > 1_000 * bounds.secondsMax || requests === undefined) {
+      const most = `${bounds.requestsMax}/${bounds.secondsMax}s`;
+      this.#mistakes.push(`${name} must be <requests>/<seconds>s, at most ${most}, or "off", not "${text}"`);
+    }
+    return rate;
+  }
+
   /** A TCP port; 0 means any free one where the program says so. */
   port(name: string, fallback?: number): number {
     return this.integer(name, { min: 0, max: 65_535, ...(fallback === undefined ? {} : { fallback }) });

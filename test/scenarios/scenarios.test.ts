@@ -16,6 +16,8 @@ interface ScenarioRequest {
   readonly resource?: string;
   readonly message?: Question['message'];
   readonly ids?: Question['ids'];
+  readonly shard?: string;
+  readonly shards?: Question['shards'];
   readonly want: string;
 }
 interface Scenario {
@@ -25,7 +27,7 @@ interface Scenario {
 
 const MEMBERS = [
   ...['as', 'token', 'session', 'issuedAt', 'endpoint'],
-  ...['tenant', 'tenants', 'resource', 'message', 'ids', 'want'],
+  ...['tenant', 'tenants', 'resource', 'message', 'ids', 'shard', 'shards', 'want'],
 ];
 const BUILT_IN = Object.fromEntries(
   BUILT_IN_ROLES.map((role) => [role.id, role.rights.map(({ action, resource }) => `${action} on ${resource}`)]),
@@ -48,6 +50,7 @@ function toQuestion(request: ScenarioRequest): Question {
     ...(user === undefined ? {} : { token: { user, session, issuedAt, state } }),
     ...(request.resource === undefined ? {} : { resource: request.resource }),
     ...(request.ids === undefined ? {} : { ids: request.ids }),
+    shards: request.shards ?? (request.shard === undefined ? undefined : [request.shard]),
     message: request.message ?? { aggregate_type: [], aggregate_id: [], command_id: [] },
   });
 }

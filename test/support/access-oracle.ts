@@ -9,6 +9,8 @@ export interface World {
   readonly revokedSessions: readonly string[];
   /** tenant -> kind -> shard */
   readonly placements: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** kind -> the shards there are; absent: none that anybody could name. */
+  readonly shards?: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface Question {
@@ -29,6 +31,8 @@ export interface Question {
   readonly message?: Readonly<Record<'aggregate_type' | 'aggregate_id' | 'command_id', readonly string[]>>;
   /** What the headers that can name a command say, the stronger first; null: there several times. */
   readonly ids?: readonly (string | null)[];
+  /** What the headers that name a shard say. Absent: none is there, or the endpoint reads none. */
+  readonly shards?: readonly string[];
 }
 
 /** `allow <cluster>` or the code of the refusal. */
@@ -39,10 +43,15 @@ export function judge(world: World, question: Question): string {
   }
   if (question.tenants.length > 1) return 'tenant_invalid';
   if (question.access === 'right') {
-    const refusal = judgeTenant(question) ?? judgeRights(world, question) ?? judgeMessage(question);
+    const refusal =
+      judgeTenant(question) ?? judgeShard(question) ?? judgeRights(world, question) ?? judgeMessage(question);
     if (refusal !== undefined) return refusal;
   }
   if (question.target === 'api') return 'allow api';
+  if (question.shards !== undefined) {
+    const [named = ''] = question.shards;
+    return world.shards?.[question.target]?.includes(named) ? `allow ${question.target}/${named}` : 'not_found';
+  }
   const shard = world.placements[question.tenants[0] ?? '']?.[question.target];
   return shard === undefined ? 'tenant_unplaced' : `allow ${question.target}/${shard}`;
 }
@@ -58,10 +67,17 @@ function judgeToken(world: World, { token }: Question): string | undefined {
   return undefined;
 }
 
-function judgeTenant({ tenantRule, tenants }: Question): string | undefined {
+const NAME = /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/;
+
+function judgeTenant({ tenantRule, tenants, shards }: Question): string | undefined {
   if (tenantRule === 'ignored') return undefined;
-  if (tenants.length === 0) return tenantRule === 'required' ? 'tenant_missing' : undefined;
-  return /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/.test(tenants[0] ?? '') ? undefined : 'tenant_invalid';
+  if (tenants.length === 0) return tenantRule === 'required' && shards === undefined ? 'tenant_missing' : undefined;
+  return NAME.test(tenants[0] ?? '') ? undefined : 'tenant_invalid';
+}
+
+/** A shard is named once, by a name that a shard can have. */
+function judgeShard({ shards }: Question): string | undefined {
+  return shards === undefined || (shards.length === 1 && NAME.test(shards[0] ?? '')) ? undefined : 'validation_failed';
 }
 
 function judgeRights(world: World, question: Question): string | undefined {
@@ -73,6 +89,8 @@ function judgeRights(world: World, question: Question): string | undefined {
   const grants = (assignments: typeof held) =>
     assignments.some(({ role }) => (world.roles[role] ?? []).some((right) => covers(right, question)));
   if (grants(onPlatform)) return undefined;
+  // No tenant has a say about a shard, which is everybody's.
+  if (question.shards !== undefined) return 'right_missing';
   if (question.tenantRule === 'required' && inTenant.length === 0) return 'tenant_forbidden';
   return grants(inTenant) ? undefined : 'right_missing';
 }

@@ -48,6 +48,7 @@ interface Asked extends Pick<Question, 'tenants'> {
   readonly resource?: string;
   readonly message?: Question['message'];
   readonly ids?: Question['ids'];
+  readonly shards?: Question['shards'] | undefined;
 }
 
 /** The oracle's question about a row. */
@@ -61,6 +62,7 @@ export const questionOf = (row: EndpointRow, rest: Asked): Question => ({
   ...(rest.resource === undefined || row.resource?.from !== 'path' ? {} : { resource: rest.resource }),
   ...(rest.message === undefined || row.resource?.from !== 'message' ? {} : { message: rest.message }),
   ...(rest.ids === undefined || row.resource?.from !== 'message' ? {} : { ids: rest.ids }),
+  ...(rest.shards === undefined || row.shardHeader === undefined ? {} : { shards: rest.shards }),
 });
 
 const NO_MESSAGE = { aggregate_type: [], aggregate_id: [], command_id: [] } as const;
@@ -92,6 +94,7 @@ export function answerOf(world: World, row: EndpointRow, question: Question, ind
       pathResource: question.resource,
       message: question.message ?? NO_MESSAGE,
       commandIdHeaders: (question.ids ?? []).map((id) => id ?? undefined),
+      namedShard: question.shards === undefined || question.shards.length === 1 ? question.shards?.[0] : '',
     },
     {
       access: index,
@@ -102,6 +105,8 @@ export function answerOf(world: World, row: EndpointRow, question: Question, ind
           const shard = world.placements[tenant]?.[kind];
           return shard === undefined ? undefined : { cluster: `${kind}/${shard}`, epoch: 1 };
         },
+        shard: (kind, name) =>
+          world.shards?.[kind]?.includes(name) ? { cluster: `${kind}/${name}`, epoch: undefined } : undefined,
       },
     },
   );

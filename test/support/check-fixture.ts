@@ -16,11 +16,13 @@ import {
 } from '#domain/identity/records.ts';
 import { placementTableOf } from '#domain/routing/placement-table.ts';
 import type { RoutingSnapshot, TenantPlacements } from '#domain/routing/types.ts';
+import { createMetrics } from '#platform/metrics.ts';
 import { decodeToJson, encodeJson, loadRegistry } from '#platform/proto-registry.ts';
 import type { ReplicaState } from '#ports/replica-board.ts';
 import { type Check, createCheck } from '../../src/authz/ext-authz/check.ts';
 import type { CheckObserver, DenialRecord } from '../../src/authz/ext-authz/check-observer.ts';
 import { createDecisionIds } from '../../src/authz/ext-authz/decision-ids.ts';
+import { createRateGuard, type RateLimits } from '../../src/authz/ext-authz/rate-guard.ts';
 import { SnapshotKeeper } from '../../src/authz/ext-authz/snapshot-keeper.ts';
 import { FIELD_EXTRACTION } from '../../src/authz/ext-authz/wire/scan-extracted-fields.ts';
 
@@ -162,8 +164,19 @@ export function replicaBoard() {
 
 export const at = (shard: string, epoch: number) => ({ shard, epoch });
 
+const PLENTY = { requests: 10_000_000, windowMs: 1_000 } as const;
+/** As in production all limits are there: a check that is measured pays for them. */
+const AMPLE: RateLimits = { principal: PLENTY, tenant: PLENTY, address: PLENTY, credentials: PLENTY };
+
 /** Everything a check needs, around one access index that a test may change. */
-export function checkFixture(options: { readonly pem?: string; readonly observer?: CheckObserver } = {}) {
+export function checkFixture(
+  options: {
+    readonly pem?: string;
+    readonly observer?: CheckObserver;
+    /** Absent: limits that nobody reaches. */
+    readonly rateLimits?: RateLimits;
+  } = {},
+) {
   const key = newKey('key-1', options.pem);
   const clock = { ms: NOW_SECONDS * 1000, nowMs: (): number => clock.ms };
   const index = new AccessIndex(() => {});
@@ -186,6 +199,7 @@ export function checkFixture(options: { readonly pem?: string; readonly observer
   const state = { stalenessMs: 0 };
   /** The routing revisions that requests were decided by. */
   const used: (readonly [revision: number, atMs: number])[] = [];
+  const metrics = createMetrics('test');
   const check: Check = createCheck({
     endpoints: compileEndpoints(ENDPOINTS),
     access: index,
@@ -194,6 +208,7 @@ export function checkFixture(options: { readonly pem?: string; readonly observer
     tokens: createTokenVerifier({ issuer: ISSUER, signingKey: (kid) => index.signingKey(kid) }),
     routing: keeper,
     revisionUse: { decided: (revision, atMs) => void used.push([revision, atMs]) },
+    rates: createRateGuard({ limits: options.rateLimits ?? AMPLE, sharers: () => 1, metrics }),
     clock,
     newDecisionId: createDecisionIds(),
     observer: {
@@ -205,7 +220,7 @@ export function checkFixture(options: { readonly pem?: string; readonly observer
     },
   });
   const tokenOf = (userId: string, overrides: object = {}) => signToken(key, claimsOf(userId, overrides));
-  return { key, clock, index, put, source, board, keeper, check, denials, used, state, tokenOf };
+  return { metrics, key, clock, index, put, source, board, keeper, check, denials, used, state, tokenOf };
 }
 
 export interface TestRequest {

@@ -1,7 +1,7 @@
 import { createSecrets } from '#adapters/crypto/secrets.ts';
 import { createTokenSigner } from '#adapters/crypto/token-signer.ts';
 import { createTokenVerifier } from '#adapters/crypto/token-verifier.ts';
-import type { IdentityServices } from '#app/identity/identity-services.ts';
+import type { IdentityServices, SignInFailurePolicies } from '#app/identity/identity-services.ts';
 import { ensureSigningKey } from '#app/keys/ensure-signing-key.ts';
 import { AccessIndex } from '#domain/access/access-index.ts';
 import type { TokenVerifier } from '#domain/access/verified-token.ts';
@@ -61,6 +61,8 @@ export interface IdentityRig extends AsyncDisposable {
   readonly access: AccessIndex;
   readonly verifier: TokenVerifier;
   readonly mails: readonly Mail[];
+  /** What kept attempts to sign in waiting. */
+  readonly throttled: readonly string[];
   readonly clock: TestClock;
   readonly kid: string;
   /** Waits until the index has applied everything up to this revision. */
@@ -69,6 +71,12 @@ export interface IdentityRig extends AsyncDisposable {
 
 export const PUBLIC_URL = 'https://gateway.example';
 const MASTER_KEY = new Uint8Array(32).fill(7);
+
+/** Small, so that tests reach them soon. */
+export const SIGN_IN_FAILURES: SignInFailurePolicies = {
+  account: { freeFailures: 5, firstDelayMs: 30_000, delayMaxMs: 3_600_000, forgiveEveryMs: 7_200_000 },
+  client: { freeFailures: 20, firstDelayMs: 30_000, delayMaxMs: 3_600_000, forgiveEveryMs: 36_000 },
+};
 
 /** Builds the rig; pass the same store, hasher and clock twice for two replicas. */
 export async function identityRig(options: {
@@ -82,6 +90,7 @@ export async function identityRig(options: {
   const secrets = createSecrets(MASTER_KEY);
   const signer = createTokenSigner();
   const mails: Mail[] = [];
+  const throttled: string[] = [];
   const access = new AccessIndex((problem) => {
     throw new Error(problem);
   });
@@ -127,7 +136,12 @@ export async function identityRig(options: {
     mailer: { send: (mail) => mails.push(mail) },
     clock,
     board,
-    policy: { emailVerification: options.emailVerification ?? 'off', publicUrl: PUBLIC_URL },
+    policy: {
+      emailVerification: options.emailVerification ?? 'off',
+      publicUrl: PUBLIC_URL,
+      signInFailures: SIGN_IN_FAILURES,
+    },
+    throttled: (by) => throttled.push(by),
   };
   const kid = await ensureSigningKey({ ...services, keys: signer })();
   if (!kid.ok) throw new Error(kid.error.detail);
@@ -137,6 +151,7 @@ export async function identityRig(options: {
     access,
     verifier: createTokenVerifier({ issuer: PUBLIC_URL, signingKey: (name) => access.signingKey(name) }),
     mails,
+    throttled,
     clock,
     kid: kid.value,
     applied: async (revision) => {

@@ -5,6 +5,7 @@ import { until } from '../support/wait.ts';
 import { observe, type Protocol, type Seen } from './edge-matrix/observe.ts';
 import {
   answeredByNodes,
+  beyondLimits,
   brokenShards,
   decided,
   nothingWrong,
@@ -18,7 +19,7 @@ import {
   toBusyShards,
 } from './edge-matrix/producers.ts';
 import { errorTable, idTable, replaceGenerated } from './edge-matrix/tables.ts';
-import { frozen, startWorld, type World, whileBusy } from './edge-matrix/world.ts';
+import { frozen, spend, startWorld, type World, whileBusy } from './edge-matrix/world.ts';
 
 /**
  * Every producer of errors that can be caused, in every protocol, through the real gateway. What is seen is written as
@@ -58,6 +59,10 @@ describe('errors are what the gateway says they are', () => {
   it('refused by Envoy', () => see(refusedByEnvoy(world)));
   it('refused by the decision', () => see(decided(world)));
   it('refused by the API', () => see(refusedByApi(world)));
+  it('refused by limits', async () => {
+    await spend(world);
+    await see(beyondLimits(world));
+  });
   it('answered by nodes', () => see(answeredByNodes(world)));
   it('shards in trouble', () => seeTogether(brokenShards(world)));
 

@@ -9,6 +9,7 @@ import { makeAuthority, makeServerCertificate } from '../../src/launcher/data/ma
 import { edgeListeners, edgeSecret, TRANSLATORS } from '../../xds/resources.ts';
 import { routeConfiguration } from '../../xds/translate/route-config.ts';
 import { DESCRIPTORS, type Edge, startEdge } from '../protocol/xds/rig/edge.ts';
+import { writeEnvoySecrets } from '../support/generators/internal-certificates.ts';
 import { snapshotOf } from '../support/routing.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { toolPath } from '../support/tools.ts';
@@ -32,11 +33,12 @@ describe('envoy --mode validate', () => {
   it('accepts the shipped bootstrap as it stands', async () => {
     await using folder = await tempFolder();
     const bootstrap = parse(await readFile(BOOTSTRAP, 'utf8'));
-    // The one thing it needs from the machine: a folder for the admin socket.
+    // What it needs from the machine: a folder for the admin socket, and Envoy's certificate.
     const path = bootstrap.admin.address.pipe?.path;
     if (path !== undefined) bootstrap.admin.address.pipe.path = join(folder.path, 'admin.sock');
     const file = join(folder.path, 'bootstrap.json');
-    await writeFile(file, JSON.stringify(bootstrap));
+    await writeEnvoySecrets(folder.path);
+    await writeFile(file, JSON.stringify(bootstrap).replaceAll('/etc/envoy/', `${folder.path}/`));
     await validate(file);
   });
 
@@ -103,11 +105,14 @@ async function staticConfiguration(folder: string) {
     overload_manager: bootstrap.overload_manager,
     static_resources: {
       listeners,
-      clusters: [...bootstrap.static_resources.clusters, ...clusters],
+      clusters: [...withoutTls(bootstrap.static_resources.clusters), ...clusters],
       secrets: [edgeSecret(certificate, key).json],
     },
   };
 }
+
+const withoutTls = (clusters: readonly object[]) =>
+  clusters.map((cluster) => ({ ...cluster, transport_socket: undefined }));
 
 describe('a real Envoy on the shipped bootstrap', () => {
   let edge: Edge;

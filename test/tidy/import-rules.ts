@@ -33,7 +33,15 @@ const IMPORT_RULES: readonly ImportRule[] = [
   {
     files: /^src\/platform\//,
     may: ['src/platform/', 'src/domain/errors.ts', 'src/domain/result.ts', 'src/domain/limits.ts'],
-    npm: ['pino', 'prom-client', '@bufbuild/protobuf*', '@grpc/grpc-js'],
+    npm: [
+      'pino',
+      'prom-client',
+      '@bufbuild/protobuf*',
+      '@grpc/grpc-js',
+      '@opentelemetry/*',
+      '@peculiar/x509',
+      'reflect-metadata',
+    ],
     node: true,
     why: 'technique that every program shares: of the product only the shape of errors and the limits',
   },
@@ -60,7 +68,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   },
   {
     files: /^src\/cli\//,
-    may: [...RULES_OF_THE_PRODUCT, 'src/cli/'],
+    may: [...RULES_OF_THE_PRODUCT, 'src/platform/certificates/', 'src/cli/'],
     npm: ['yaml'],
     node: true,
     why: 'the command line talks to the API and starts quickly',
@@ -117,7 +125,8 @@ const PACKAGE_OWNERS: Readonly<Record<string, readonly string[]>> = {
   '@node-rs/argon2': ['src/hasher/', 'test/', 'bench/'],
   pino: ['src/platform/', 'test/', 'bench/'],
   'prom-client': ['src/platform/', 'test/', 'bench/'],
-  '@peculiar/x509': ['src/launcher/', 'test/', 'bench/'],
+  '@opentelemetry/': ['src/platform/tracing/', 'test/', 'bench/'],
+  '@peculiar/x509': ['src/platform/certificates/', 'test/', 'bench/'],
 };
 
 const ALIASES: Readonly<Record<string, string>> = {

@@ -1,9 +1,18 @@
-import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import {
+  Server,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { LIMITS } from '#domain/limits.ts';
+import { hostAndPort, listenGrpc } from '#platform/internal-tls/grpc-listen.ts';
+import type { ServerTls } from '#platform/internal-tls/listen-mutual-tls.ts';
 import type { Log } from '#platform/log.ts';
 import { parseDeltaRequest } from './delta-request.ts';
 import { RequestQueue } from './request-queue.ts';
-import type { AdsSession, SessionPort } from './session.ts';
+import type { AdsSession } from './session.ts';
+import type { SessionPort } from './session-context.ts';
 
 /** The incremental aggregated stream; messages stay bytes here. */
 export const DELTA_ADS_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
@@ -35,19 +44,29 @@ export interface SessionHost {
   close(session: AdsSession): void;
 }
 
+/** Another gRPC service on the same port. */
+export interface GrpcService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+  /** Ends the streams that are open; new ones are refused from then on. */
+  readonly stop: () => void;
+}
+
 export interface AdsServer extends AsyncDisposable {
   /** `host:port`; with port 0 the one that was free. */
   readonly address: string;
   streamsCount(): number;
 }
 
-/** Serves delta ADS. @throws Error when it cannot listen */
+/** Serves delta ADS, with `tls` to its clients alone. @throws Error when it cannot listen */
 export async function startAdsServer(options: {
   readonly listen: { readonly host: string; readonly port: number };
+  readonly tls?: ServerTls | undefined;
   readonly host: SessionHost;
+  readonly services?: readonly GrpcService[];
   readonly log: Log;
 }): Promise<AdsServer> {
-  const { host, log } = options;
+  const { host, log, services = [] } = options;
   const requests = new RequestQueue();
   const streams = new Set<Stream>();
   let isStopping = false;
@@ -63,14 +82,19 @@ export async function startAdsServer(options: {
       else serve(stream, { host, requests, log, streams });
     },
   });
-  const port = await bind(server, options.listen);
-  log.info({ host: options.listen.host, port }, 'ADS listens');
+  for (const { definition, implementation } of services) server.addService(definition, implementation);
+  const { listen, tls } = options;
+  const listener = await listenGrpc(server, { listen, tls });
+  const port = listener.port ?? listen.port;
+  log.info({ host: listen.host, port, tls: tls !== undefined }, 'ADS listens');
   return {
-    address: `${options.listen.host}:${port}`,
+    address: hostAndPort({ host: listen.host, port }),
     streamsCount: () => streams.size,
     [Symbol.asyncDispose]: async () => {
       isStopping = true;
+      listener.stopListening();
       for (const stream of streams) refuse(stream, STOPPING);
+      for (const service of services) service.stop();
       const overdue = setTimeout(() => server.forceShutdown(), STOP_BOUND_MS);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       clearTimeout(overdue);
@@ -130,12 +154,3 @@ function serve(stream: Stream, { host, requests, log, streams }: Serving): void 
 function refuse(stream: Stream, details: string): void {
   stream.emit('error', { code: status.UNAVAILABLE, details });
 }
-
-const bind = (server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(error);
-    });
-  });

@@ -1,40 +1,13 @@
 import type { EnvoyState } from '#ports/replica-board.ts';
 import { NO_STAMP, type Resource, stampOfVersion } from '../snapshot/resource.ts';
-import type { ResourceView } from '../snapshot/resource-table.ts';
 import { type ResourceType, resourceTypeOf, TYPE_URL, TYPES_IN_ORDER } from '../snapshot/resource-types.ts';
 import type { DeltaRequest } from './delta-request.ts';
 import { encodeDeltaResponse } from './delta-response.ts';
 import { Rejections } from './rejections.ts';
-import type { SessionEvent } from './session-event.ts';
-import { type Delta, type Reception, Subscription } from './subscription.ts';
+import type { SessionContext, SessionPort } from './session-context.ts';
+import { Subscription } from './subscription.ts';
+import type { Delta, NameStatus, Reception } from './subscription-terms.ts';
 import { WarmClusters } from './warm-clusters.ts';
-
-/** What all streams share: the tables, and what the control plane knows of removed clusters. */
-export interface SessionContext {
-  readonly clusters: ResourceView;
-  readonly endpoints: ResourceView;
-  readonly listeners: ResourceView;
-  readonly secrets: ResourceView;
-  /** Name of the one route configuration. */
-  readonly routeName: string;
-  /** The newest routing revision loaded here. */
-  readonly newestRevision: () => number;
-  /** The first revision that does without a cluster: an Envoy must route by that one or a later one to lose it. */
-  readonly retiredAt: (cluster: string) => number | undefined;
-  /** Whether a shard is kept back: what was rejected of it stays on record though its last good value is accepted. */
-  readonly isQuarantined: (cluster: string) => boolean;
-  readonly nowMs: () => number;
-}
-
-/** The way to the client and back to the control plane. */
-export interface SessionPort {
-  /** @returns false when nothing more should be written before `drained` is called. */
-  readonly send: (bytes: Buffer) => boolean;
-  /** Ends the stream with UNAVAILABLE: the client tries another replica, or this one later. */
-  readonly refuse: (reason: string) => void;
-  /** The client acknowledged a stamp, rejected something or said who it is. */
-  readonly onChange: (event: SessionEvent) => void;
-}
 
 /**
  * One Envoy on one delta ADS stream, apart from the socket. It decides what that Envoy is told and when:
@@ -70,19 +43,21 @@ export class AdsSession {
     this.#connectedAtMs = context.nowMs();
     this.#newestAtStart = context.newestRevision();
     const nextNonce = () => String(++this.#nonces);
-    const always = { mayRemove: () => true, nextNonce };
+    const { nowMs } = context;
+    const common = { nextNonce, nowMs };
+    const always = { mayRemove: () => true, ...common };
     const route = { get: (name: string) => (name === context.routeName ? this.#route : undefined), names: () => [] };
     this.#subscriptions = {
-      cluster: new Subscription({ view: context.clusters, mayRemove: (name) => this.#mayRemove(name), nextNonce }),
+      cluster: new Subscription({ view: context.clusters, mayRemove: (name) => this.#mayRemove(name), ...common }),
       // Endpoints go with their cluster: Envoy unsubscribes them itself.
-      endpoint: new Subscription({ view: context.endpoints, mayRemove: () => false, nextNonce }),
+      endpoint: new Subscription({ view: context.endpoints, mayRemove: () => false, ...common }),
       listener: new Subscription({ view: context.listeners, ...always }),
-      secret: new Subscription({ view: context.secrets, mayRemove: () => false, nextNonce }),
+      secret: new Subscription({ view: context.secrets, mayRemove: () => false, ...common }),
       route: new Subscription({
         view: route,
         mayRemove: () => false,
         isReady: (name) => name !== context.routeName || this.#route !== undefined,
-        nextNonce,
+        ...common,
       }),
     };
     this.#warmth = new WarmClusters(context.clusters.names());
@@ -209,6 +184,19 @@ export class AdsSession {
       connectedAt: new Date(this.#connectedAtMs).toISOString(),
       rejected: this.#rejections.list,
     };
+  }
+
+  /** Every name of a type that this Envoy holds, is to have or has asked for. */
+  knownNames(type: ResourceType): ReadonlySet<string> {
+    return this.#subscriptions[type].knownNames();
+  }
+
+  /** Where one name stands with this Envoy; a rejection of it that nothing has made up for counts. */
+  statusOf(type: ResourceType, name: string): NameStatus {
+    const status = this.#subscriptions[type].statusOf(name);
+    if (status.rejection !== undefined) return status;
+    const open = this.#rejections.list.findLast((each) => each.type === TYPE_URL[type] && each.names.includes(name));
+    return open === undefined ? status : { ...status, rejection: { error: open.error, atMs: Date.parse(open.at) } };
   }
 
   /** Whether this Envoy rejected the cluster or the endpoints that there are now. */

@@ -3,46 +3,12 @@ import type { Resource } from '../snapshot/resource.ts';
 import type { ResourceView } from '../snapshot/resource-table.ts';
 import type { DeltaRequest } from './delta-request.ts';
 import { RejectedVersions } from './rejected-versions.ts';
+import type { Delta, Held, Inflight, NameStatus, Reception } from './subscription-terms.ts';
 
 /** What the client is told of a name that does not exist, as its version. */
 const REMOVED = '';
 /** The client may or may not hold something: it gets the newest version, or is told that there is none. */
 const UNSURE = '?';
-
-/** What a request said about an earlier response. */
-export type Reception =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'ack'; readonly names: readonly string[] }
-  /** `culprit`: the one name the rejection is about, once it is known; until then the names are tried apart. */
-  | {
-      readonly kind: 'nack';
-      readonly names: readonly string[];
-      readonly culprit: string | undefined;
-      /** Of the culprit. */
-      readonly version?: string;
-      readonly error: string;
-    };
-
-/** The content of the next response of a type. */
-export interface Delta {
-  readonly nonce: string;
-  readonly resources: readonly Resource[];
-  readonly removed: readonly string[];
-}
-
-/** What the client has: a version, and the resource itself unless it was got on an earlier stream. */
-interface Held {
-  readonly version: string;
-  readonly resource?: Resource;
-}
-
-/** One response that awaits its answer. */
-interface Inflight {
-  /** By name; undefined for a name that the response said is gone. */
-  readonly carried: ReadonlyMap<string, Resource | undefined>;
-  /** Names the client began anew with since: what it holds of them is not told by its answer to this response. */
-  readonly disregarded: Set<string>;
-}
 
 export interface SubscriptionOptions {
   readonly view: ResourceView;
@@ -55,6 +21,7 @@ export interface SubscriptionOptions {
   readonly isReady?: (name: string) => boolean;
   /** Makes the nonce of each response, unique on the stream. */
   readonly nextNonce: () => string;
+  readonly nowMs: () => number;
 }
 
 /**
@@ -150,7 +117,21 @@ export class Subscription {
 
   /** What the client said against this version of a name; undefined when it has not rejected it. */
   rejectionOf(name: string, version: string): string | undefined {
-    return this.#bad.errorOf(name, version);
+    return this.#bad.rejectionOf(name, version)?.error;
+  }
+
+  /** Every name that this client holds, is to have or has asked for. */
+  knownNames(): ReadonlySet<string> {
+    const names = new Set([...this.#names, ...this.#acked.keys()]);
+    if (this.#wildcard) for (const name of this.#options.view.names()) names.add(name);
+    return names;
+  }
+
+  statusOf(name: string): NameStatus {
+    const newest = this.#options.view.get(name);
+    const rejection = newest && this.#bad.rejectionOf(name, newest.version);
+    const isSent = this.#sent.get(name) === versionOf(newest);
+    return { name, newest, held: this.#acked.get(name), isSent, rejection };
   }
 
   get hasBegun(): boolean {
@@ -229,7 +210,7 @@ export class Subscription {
       names.push(name);
       if (resource === undefined) this.#acked.delete(name);
       if (resource === undefined || !this.#wants(name)) continue;
-      this.#acked.set(name, { version: resource.version, resource });
+      this.#acked.set(name, { version: resource.version, resource, atMs: this.#options.nowMs() });
       // Nothing newer is there for it, or was rejected: it holds this one after all.
       if (!this.#sent.has(name)) this.#sent.set(name, resource.version);
     }
@@ -247,7 +228,7 @@ export class Subscription {
     const [only] = resources;
     if (resources.length === 1 && only !== undefined) {
       const isLatest = this.#sent.get(only.name) === only.version && !disregarded.has(only.name);
-      this.#bad.add(only, error);
+      this.#bad.add(only, { error, atMs: this.#options.nowMs() });
       const held = this.#acked.get(only.name);
       if (isLatest && held === undefined) this.#sent.delete(only.name);
       else if (isLatest) this.#sent.set(only.name, UNSURE); // it may have lost what it had: endpoints with their cluster

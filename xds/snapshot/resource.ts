@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { lengthDelimited, stringField } from './protobuf-frames.ts';
 import { type ResourceType, TYPE_URL } from './resource-types.ts';
 
@@ -48,4 +49,17 @@ export const NO_STAMP = -1;
 export function stampOfVersion(version: string | undefined): number {
   const stamp = /^(0|[1-9][0-9]{0,14})-/.exec(version ?? '')?.[1];
   return stamp === undefined ? NO_STAMP : Number(stamp);
+}
+
+/** The resource as a google.protobuf.Any, out of its ready frame. @throws Error when the frame is damaged */
+export function packedOf({ frame }: Pick<Resource, 'frame'>): Uint8Array {
+  const outer = new BinaryReader(frame);
+  outer.tag();
+  const reader = new BinaryReader(outer.bytes());
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === RESOURCE.resource) return reader.bytes();
+    reader.skip(wireType, field);
+  }
+  throw new Error('a frame without a resource');
 }

@@ -1,19 +1,30 @@
 import { connectionManager, type EdgeOptions } from './connection-manager.ts';
-import { extension, type JsonObject, overAds } from './json.ts';
+import { strictTransport } from './filters/browser/strict-transport.ts';
+import { advertisement, type Http3Options, quicListener } from './http3.ts';
+import { extension, type JsonObject } from './json.ts';
 import { NAMES } from './names.ts';
+import { downstreamTls } from './secret.ts';
 
 interface ListenOptions extends EdgeOptions {
-  /** IP address both listeners bind. */
+  /** IP address all listeners bind. */
   readonly address: string;
   /** HTTP/1.1, HTTP/2 and gRPC in clear. */
   readonly plainPort: number;
   readonly tlsPort: number;
+  /** HTTP/3 on the UDP port of the same number; undefined: none. */
+  readonly http3?: Http3Options | undefined;
+  /** How long browsers are told to use TLS alone; 0: nothing is said. */
+  readonly hstsSeconds?: number | undefined;
 }
 
 const BUFFER_BYTES = 32_768;
 
-/** The two listeners. They are constant: a changed listener closes the connections of all its clients. */
-export const listeners = (options: ListenOptions): JsonObject[] => [plain(options), tls(options)];
+/** The listeners. They are constant: a changed listener closes the connections of all its clients. */
+export const listeners = (options: ListenOptions): JsonObject[] => [
+  plain(options),
+  tls(options),
+  ...(options.http3 === undefined ? [] : [quicListener(options)]),
+];
 
 const plain = (options: ListenOptions): JsonObject => ({
   name: NAMES.plainListener,
@@ -34,20 +45,19 @@ const tls = (options: ListenOptions): JsonObject => ({
   ],
   filter_chains: [
     {
-      filters: [connectionManager(options)],
+      filters: [connectionManager(options, { firstFilters: onlyOverTls(options) })],
       transport_socket: extension(
         'envoy.transport_sockets.tls',
         'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
-        {
-          common_tls_context: {
-            alpn_protocols: ['h2', 'http/1.1'],
-            tls_params: { tls_minimum_protocol_version: 'TLSv1_2' },
-            tls_certificate_sds_secret_configs: [{ name: NAMES.certificate, sds_config: overAds() }],
-          },
-        },
+        downstreamTls({ protocols: ['h2', 'http/1.1'], minimum: 'TLSv1_2' }),
       ),
     },
   ],
 });
+
+const onlyOverTls = ({ http3, hstsSeconds = 0 }: ListenOptions): readonly JsonObject[] => [
+  ...(http3 === undefined ? [] : (advertisement(http3).firstFilters ?? [])),
+  ...strictTransport(hstsSeconds),
+];
 
 const socket = (address: string, port: number): JsonObject => ({ socket_address: { address, port_value: port } });

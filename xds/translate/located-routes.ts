@@ -33,10 +33,11 @@ const PERHAPS_PROCESSED = `${NOTHING_PROCESSED},reset,unavailable,gateway-error`
 
 /** Two routes, because a condition on a retry policy would hold for all of its causes (design section 5.6). */
 function aggregateRoutes(rows: readonly EndpointRow[]): JsonObject[] {
-  const paths = rows.filter((row) => row.target === 'aggregate').flatMap((row) => row.grpcPath ?? row.path);
+  const own = rows.filter((row) => row.target === 'aggregate');
+  const paths = own.map((row) => row.grpcPath ?? row.path);
   if (paths.length === 0) return [];
   const isCommand = { name: HEADER.gatewayCommandId, string_match: { safe_regex: { regex: HAS_COMMAND_ID } } };
-  const timeout = seconds(LIMITS.upstreamTimeoutMs);
+  const timeout = timeoutOf(own);
   const action: JsonObject = {
     ...toShard(),
     timeout,
@@ -71,7 +72,7 @@ function shardRoute(rows: readonly EndpointRow[], kind: ServiceKind): JsonObject
     match: { ...pathMatch(paths), headers: [hasKind(kind)] },
     route: {
       ...toShard(),
-      timeout: seconds(LIMITS.upstreamTimeoutMs),
+      timeout: timeoutOf(own),
       ...(onlyReads ? { retry_policy: retryPolicy(NOTHING_WRITTEN) } : {}),
     },
   };
@@ -79,15 +80,14 @@ function shardRoute(rows: readonly EndpointRow[], kind: ServiceKind): JsonObject
 
 /** The administration of a runner: what stands before the rest of its path is taken away. */
 function runnerRoutes(rows: readonly EndpointRow[]): JsonObject[] {
-  const prefixes = new Set(
-    rows.filter((row) => row.target === 'runner').map((row) => row.path.replace(/\{[a-z_]+\.\.\.\}$/, '')),
-  );
+  const own = rows.filter((row) => row.target === 'runner');
+  const prefixes = new Set(own.map((row) => row.path.replace(/\{[a-z_]+\.\.\.\}$/, '')));
   return [...prefixes].map((prefix) => ({
     name: 'runner',
     match: { prefix, headers: [hasKind('runner')] },
     route: {
       ...toShard(),
-      timeout: seconds(LIMITS.upstreamTimeoutMs),
+      timeout: timeoutOf(own),
       prefix_rewrite: '/',
     },
   }));
@@ -115,6 +115,14 @@ function apiRoutes(rows: readonly EndpointRow[]): JsonObject[] {
       route: action(LIMITS.apiTimeoutMs),
     },
   ];
+}
+
+/** The time that the rows of one route give a shard. @throws RangeError when they differ: they would need a route each */
+function timeoutOf(rows: readonly EndpointRow[]): string {
+  const [timeoutMs = LIMITS.upstreamTimeoutMs, ...others] = new Set(rows.map((row) => row.timeoutMs));
+  if (others.length > 0)
+    throw new RangeError(`${rows.map(({ id }) => id).join(', ')} share a route and differ in time`);
+  return seconds(timeoutMs);
 }
 
 const toShard = (): JsonObject => ({

@@ -1,7 +1,7 @@
 import { HEADER } from '#domain/headers.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { type JsonObject, setHeader } from './json.ts';
-import { FILTERS } from './names.ts';
+import { FILTERS, SAMPLED_HEADER } from './names.ts';
 
 /**
  * The ids of a request in Envoy's terms. All rules are CEL, whose regular expressions are bounded in size (counted
@@ -59,8 +59,12 @@ export function repairedIds(): JsonObject[] {
   ];
 }
 
-/** This request's place in its trace, for clients and for nodes; the flag says whether the caller wants it recorded. */
-export const traceparent = `00-%TRACE_ID%-%SPAN_ID%-%CEL('${HEADER.traceparent}' in request.headers && ${trace}.endsWith('-00') ? '00' : '01')%`;
+/** CEL: whether the client of a request with a trace wants it recorded (the flag `sampled`), else something else. */
+export const sampledOr = (otherwise: string): string =>
+  `('${HEADER.traceparent}' in request.headers ? ${trace}.matches('[13579bdf]$') : ${otherwise})`;
+
+/** This request's place in its trace, for clients and for nodes. */
+export const traceparent = `00-%TRACE_ID%-%SPAN_ID%-%CEL(${sampledOr(`'${SAMPLED_HEADER}' in request.headers`)} ? '01' : '00')%`;
 
 /**
  * The ids on every response that has gone through the filters. That of the decision too, whoever answered: an error of a

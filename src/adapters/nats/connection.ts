@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { PeerCertificate } from 'node:tls';
+import { connect, type NatsConnection, type TlsOptions } from '@nats-io/transport-node';
+import type { InternalTls } from '#platform/internal-tls/internal-tls.ts';
+import { strangerReason } from '#platform/internal-tls/peer-identity.ts';
 import type { Log } from '#platform/log.ts';
 import { StoreError } from '#ports/key-value-store.ts';
 
@@ -28,6 +31,8 @@ export interface NatsLinkOptions {
   readonly url: string;
   /** Shown in the server's connection list. */
   readonly name: string;
+  /** Our certificate, and the identity that the server must have; absent: in clear. */
+  readonly tls?: { readonly own: InternalTls; readonly server: string } | undefined;
   readonly log: Log;
 }
 
@@ -107,6 +112,7 @@ class ReconnectingLink implements NatsLink {
       pingInterval: PING_INTERVAL_MS,
       maxPingOut: PINGS_OUT_MAX_COUNT,
       ignoreAuthErrorAbort: true,
+      ...(this.#options.tls === undefined ? {} : { tls: clientTls(this.#options.tls) }),
     });
   }
 
@@ -136,6 +142,32 @@ class ReconnectingLink implements NatsLink {
       }
     }
   }
+}
+
+/**
+ * TLS from the first byte. The library hands these options to Node's tls.connect at every attempt and reads each member
+ * again then, so that a new certificate serves the next connection. Host names are not looked at: a server may have any
+ * address, its identity is the URI SAN of its certificate.
+ */
+function clientTls({ own, server }: NonNullable<NatsLinkOptions['tls']>): TlsOptions {
+  const options = {
+    handshakeFirst: true,
+    minVersion: 'TLSv1.3',
+    get ca() {
+      return own.current().ca;
+    },
+    get cert() {
+      return own.current().certificate;
+    },
+    get key() {
+      return own.current().key;
+    },
+    checkServerIdentity: (_: string, { subjectaltname }: PeerCertificate): Error | undefined => {
+      const reason = strangerReason(subjectaltname, [server]);
+      return reason === undefined ? undefined : new Error(`NATS server refused: ${reason}, not of ${server}`);
+    },
+  };
+  return options;
 }
 
 const notConnected = (): StoreError => new StoreError('unavailable', 'not connected to NATS');

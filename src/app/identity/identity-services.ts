@@ -1,3 +1,4 @@
+import type { FailurePolicy } from '#domain/identity/failure-delay.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { KeyValueStore } from '#ports/key-value-store.ts';
 import type { Mailer } from '#ports/mailer.ts';
@@ -17,6 +18,8 @@ export interface IdentityServices {
   /** The replicas that decide requests, for "applied everywhere". */
   readonly board: Pick<ReplicaBoard, 'live' | 'onChange'>;
   readonly policy: IdentityPolicy;
+  /** Is told of each attempt that failures before it keep waiting. */
+  readonly throttled: (by: 'account' | 'client') => void;
 }
 
 interface IdentityPolicy {
@@ -24,4 +27,13 @@ interface IdentityPolicy {
   readonly emailVerification: 'required' | 'off';
   /** The public origin without a slash at the end: issuer of tokens and origin of mailed links, never taken from a request. */
   readonly publicUrl: string;
+  readonly signInFailures: SignInFailurePolicies;
+}
+
+/** Failed sign-ins are counted for what is guessed at, and for whoever guesses. */
+export interface SignInFailurePolicies {
+  /** Per address of an account, be there such an account or not. */
+  readonly account: FailurePolicy;
+  /** Per client address. */
+  readonly client: FailurePolicy;
 }

@@ -5,11 +5,11 @@ import { normalisePassword } from '#domain/identity/password.ts';
 import { encodeRecord, readEmail, readPassword, readUser } from '#domain/identity/record-codec.ts';
 import { IAM_SCHEMA, iamKey, type PasswordRecord, type UserRecord } from '#domain/identity/records.ts';
 import { beginSession, sessionTtlSeconds } from '#domain/identity/session.ts';
-
 import { type StoredRecord, StoreError } from '#ports/key-value-store.ts';
 import { commitDecision, withStorage } from '../commit/commit-decision.ts';
 import type { IdentityServices } from './identity-services.ts';
 import { type IssuedTokens, issueTokens } from './issue-tokens.ts';
+import { beginSignIn, type SignInAttempt } from './sign-in-throttle.ts';
 
 interface Account {
   readonly user: UserRecord | undefined;
@@ -22,7 +22,8 @@ const invalid = () =>
 
 /**
  * Signs in by address and password and begins a session. Whatever is wrong, the same number of reads and one full
- * verification happen before the answer, so neither text nor time tells which accounts exist.
+ * verification happen before the answer, so neither text nor time tells which accounts exist. After too many failures,
+ * of an account or of a client, the answer is `rate_limited` with the time to wait, and the password is not looked at.
  */
 export function signIn(services: IdentityServices) {
   return async (
@@ -32,10 +33,16 @@ export function signIn(services: IdentityServices) {
     const password = normalisePassword(request.password);
     if (!password.ok) return refuse('validation_failed', 'the password cannot be checked', [password.error]);
     return withStorage(async () => {
+      const begun = await beginSignIn(services, { email: request.email, clientAddress: context.clientAddress });
+      if (!begun.ok) return begun;
+      const attempt = begun.value;
       const account = await findAccount(services, request.email);
       const hash = account.password === undefined ? undefined : readPassword(account.password.value).hash;
       const verdict = await services.hasher.verify(password.value, hash);
-      if (!verdict.ok) return verdict;
+      if (!verdict.ok) {
+        await attempt.abandoned();
+        return verdict;
+      }
       const { user } = account;
       if (
         !verdict.value.matches ||
@@ -43,9 +50,9 @@ export function signIn(services: IdentityServices) {
         account.password === undefined ||
         !canSignIn(services, user)
       ) {
-        return invalid();
+        return (await attempt.failed()) ?? invalid();
       }
-      const tokens = await beginUserSession(services, user, context);
+      const tokens = await beginUserSession(services, user, { context, attempt });
       if (tokens.ok && verdict.value.outdated) await rehash(services, user.id, password.value, account.password);
       return tokens;
     });
@@ -67,7 +74,7 @@ async function findAccount({ store, secrets }: IdentityServices, address: string
 async function beginUserSession(
   services: IdentityServices,
   user: UserRecord,
-  context: CallContext,
+  { context, attempt }: { readonly context: CallContext; readonly attempt: SignInAttempt },
 ): Promise<Outcome<IssuedTokens>> {
   const { store, secrets, clock } = services;
   const nowMs = clock.nowMs();
@@ -82,7 +89,10 @@ async function beginUserSession(
   });
   // Before the commit: no session is left behind that nobody got tokens for.
   const tokens = issueTokens(services, session, refreshSecret);
-  if (!tokens.ok) return tokens;
+  if (!tokens.ok) {
+    await attempt.abandoned();
+    return tokens;
+  }
   const auditId = secrets.newId('aud');
   const audit = auditRecord({
     id: auditId,
@@ -94,18 +104,23 @@ async function beginUserSession(
   return commitDecision({
     store,
     operationKey: iamKey.audit(auditId),
-    attempt: async () => ({
-      writes: [
-        { key: iamKey.audit(auditId), value: encodeRecord(audit), expect: 0 },
-        {
-          key: iamKey.session(user.id, sessionId),
-          value: encodeRecord(session),
-          expect: 0,
-          ttlSeconds: sessionTtlSeconds(session, nowMs),
-        },
-      ],
-      committed: () => tokens.value,
-    }),
+    attempt: async () => {
+      const forget = await attempt.succeeded();
+      if (!forget.ok) return { answer: forget };
+      return {
+        writes: [
+          ...forget.value,
+          { key: iamKey.audit(auditId), value: encodeRecord(audit), expect: 0 },
+          {
+            key: iamKey.session(user.id, sessionId),
+            value: encodeRecord(session),
+            expect: 0,
+            ttlSeconds: sessionTtlSeconds(session, nowMs),
+          },
+        ],
+        committed: () => tokens.value,
+      };
+    },
   });
 }
 

@@ -8,6 +8,7 @@ import { createMailFolder } from '#adapters/mail/mail-folder.ts';
 import type { IdentityServices } from '#app/identity/identity-services.ts';
 import { ensureSigningKey } from '#app/keys/ensure-signing-key.ts';
 import type { Log } from '#platform/log.ts';
+import type { Metrics } from '#platform/metrics.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { KeyValueStore } from '#ports/key-value-store.ts';
 import type { Mailer } from '#ports/mailer.ts';
@@ -31,6 +32,7 @@ export interface Identity {
 export function openIdentity(options: {
   readonly config: AuthzConfig;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly store: KeyValueStore;
   readonly board: ReplicaBoard;
@@ -39,6 +41,11 @@ export function openIdentity(options: {
 }): Identity {
   const { config, clock, store, board } = options;
   const signer = createTokenSigner();
+  const throttled = options.metrics.counter(
+    'gateway_authz_sign_in_throttled_total',
+    'Attempts to sign in that had to wait because of failures before them.',
+    ['by'],
+  );
   const services: IdentityServices = {
     store,
     board,
@@ -47,7 +54,12 @@ export function openIdentity(options: {
     secrets: createSecrets(readMasterKeyFile(config.masterKeyFile)),
     hasher: options.stack.use(createHasherClient({ socketPath: config.hasherSocket })),
     mailer: openMailer(options),
-    policy: { emailVerification: config.emailVerification, publicUrl: config.publicUrl },
+    policy: {
+      emailVerification: config.emailVerification,
+      publicUrl: config.publicUrl,
+      signInFailures: config.signInFailures,
+    },
+    throttled: (by) => throttled.inc({ by }),
   };
   let hasKey = false;
   const takeKey = ensureSigningKey({ ...services, keys: signer });

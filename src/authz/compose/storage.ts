@@ -4,6 +4,8 @@ import { NatsKeyValueStore } from '#adapters/nats/key-value-store.ts';
 import { NatsReplicaBoard } from '#adapters/nats/replica-board.ts';
 import { RevisionSource } from '#adapters/routing/revision-source.ts';
 import { RevisionStore } from '#adapters/routing/revision-store.ts';
+import { identityOf } from '#domain/internal-identity.ts';
+import type { InternalTls } from '#platform/internal-tls/internal-tls.ts';
 import type { Log } from '#platform/log.ts';
 import type { KeyValueStore } from '#ports/key-value-store.ts';
 import type { ReplicaBoard } from '#ports/replica-board.ts';
@@ -22,12 +24,14 @@ export interface Storage {
 /** Connects and makes sure that both buckets are there, for as long as that takes or until `shutdown`. */
 export async function openStorage(options: {
   readonly config: AuthzConfig;
+  readonly tls: InternalTls | undefined;
   readonly log: Log;
   readonly stack: AsyncDisposableStack;
   readonly shutdown: AbortSignal;
 }): Promise<Storage> {
   const { config, log, stack } = options;
-  const link = stack.use(await connectNats({ url: config.natsUrl, name: config.replica, log }));
+  const tls = options.tls === undefined ? undefined : { own: options.tls, server: identityOf('nats') };
+  const link = stack.use(await connectNats({ url: config.natsUrl, name: config.replica, tls, log }));
   for (const bucket of ['IAM', 'ROUTING']) {
     await ensureBucketEventually(link, { bucket, replicas: config.natsReplicas, log, shutdown: options.shutdown });
   }

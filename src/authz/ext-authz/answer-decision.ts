@@ -1,6 +1,7 @@
 import type { Allowed, Denied } from '#domain/access/decide.ts';
 import { API_CLUSTER, HEADER } from '#domain/headers.ts';
 import type { CheckObserver } from './check-observer.ts';
+import type { CheckOrigin, CheckTrace } from './check-trace.ts';
 import { denialAnswer } from './denial.ts';
 import type { ScannedRequest } from './wire/scan-check-request.ts';
 import { headersToRemove, type Pair, writeDenied, writeOk } from './wire/write-check-response.ts';
@@ -8,22 +9,30 @@ import { headersToRemove, type Pair, writeDenied, writeOk } from './wire/write-c
 /** What is known of a request by the time it is answered. */
 export interface DecisionTrail {
   readonly startedAt: number;
+  /** Where the call came from; only there when decisions are traced. */
+  readonly origin: CheckOrigin | undefined;
   scanned: ScannedRequest | undefined;
   endpointId: string;
   revision: string;
   substituted: boolean;
   allow: string | undefined;
+  /** Response headers that say where the caller stands with a limit; undefined where there is nothing to say. */
+  rateFields: readonly Pair[] | undefined;
 }
 
 /** Who is told of answers, and what names them. */
 export interface AnswerDeps {
   readonly newDecisionId: () => string;
   readonly observer: CheckObserver;
+  /** Absent: there are no spans. */
+  readonly trace?: CheckTrace | undefined;
 }
 
 /** Shards never see credentials; what the gateway does not set itself, nobody else may have set. */
-const REMOVED_FOR_COMMAND = headersToRemove([HEADER.authorization, 'cookie']);
-const REMOVED_FOR_SHARD = headersToRemove([HEADER.authorization, 'cookie', HEADER.commandId]);
+const NOT_FOR_NODES = [HEADER.authorization, 'cookie', HEADER.runnerShard] as const;
+const REMOVED_FOR_COMMAND = headersToRemove(NOT_FOR_NODES);
+const REMOVED_FOR_SHARD = headersToRemove([...NOT_FOR_NODES, HEADER.commandId]);
+const REMOVED_FOR_NAMED_SHARD = headersToRemove([...NOT_FOR_NODES, HEADER.commandId, HEADER.placementEpoch]);
 const REMOVED_FOR_API = headersToRemove([HEADER.placementEpoch]);
 const REMOVED_FOR_PLATFORM = headersToRemove([HEADER.placementEpoch, HEADER.tenantId]);
 const REMOVED_FOR_PUBLIC = headersToRemove([
@@ -34,13 +43,15 @@ const REMOVED_FOR_PUBLIC = headersToRemove([
 ]);
 
 /** @param startedAt milliseconds of the monotonic clock */
-export const beginTrail = (startedAt: number): DecisionTrail => ({
+export const beginTrail = (startedAt: number, origin?: CheckOrigin): DecisionTrail => ({
   startedAt,
+  origin,
   scanned: undefined,
   endpointId: '',
   revision: '',
   substituted: false,
   allow: undefined,
+  rateFields: undefined,
 });
 
 /** The `CheckResponse` that lets a request pass. */
@@ -49,9 +60,11 @@ export function answerAllowed(decision: Allowed, trail: DecisionTrail, deps: Ans
   const bytes = writeOk({
     headers: headersFor(decision, decisionId, trail),
     removed: removedFor(decision),
+    responseHeaders: trail.rateFields,
     metadata: metadataFor({ decisionId, outcome: 'allow', reason: 'allowed', decision, trail }),
   });
   deps.observer.allowed(performance.now() - trail.startedAt);
+  deps.trace?.(decision, decisionId, trail);
   return bytes;
 }
 
@@ -68,6 +81,7 @@ export function answerDenied(decision: Denied, trail: DecisionTrail, deps: Answe
       transcoded: scanned?.transcoded ?? false,
       sentCredentials: (scanned?.authorization ?? '').trim() !== '',
       allow: trail.allow,
+      rateFields: trail.rateFields,
       metadata: metadataFor({ decisionId, outcome: 'deny', reason: decision.reason, decision, trail }),
     }),
   );
@@ -81,11 +95,13 @@ export function answerDenied(decision: Denied, trail: DecisionTrail, deps: Answe
       tenantId: decision.tenantId,
       requestId: scanned?.requestId.read(),
       correlationId: scanned?.correlationId.read(),
+      traceparent: scanned?.traceparent.read(),
       source: scanned?.sourceAddress.read(),
       revision: trail.revision,
     },
     performance.now() - trail.startedAt,
   );
+  deps.trace?.(decision, decisionId, trail);
   return bytes;
 }
 
@@ -99,7 +115,7 @@ function headersFor(decision: Allowed, decisionId: string, trail: DecisionTrail)
   if (principal !== undefined) {
     headers.push([HEADER.principalId, principal.id], [HEADER.principalKind, principal.kind]);
   }
-  if (place !== undefined) headers.push([HEADER.placementEpoch, String(place.epoch)]);
+  if (place?.epoch !== undefined) headers.push([HEADER.placementEpoch, String(place.epoch)]);
   if (commandId !== undefined) {
     headers.push([HEADER.commandId, commandId]);
     // Envoy has made this header of the message; where an id came another way, it must be told.
@@ -112,7 +128,7 @@ function headersFor(decision: Allowed, decisionId: string, trail: DecisionTrail)
 
 function removedFor({ principal, tenantId, place, commandId }: Allowed): Buffer {
   if (commandId !== undefined) return REMOVED_FOR_COMMAND;
-  if (place !== undefined) return REMOVED_FOR_SHARD;
+  if (place !== undefined) return place.epoch === undefined ? REMOVED_FOR_NAMED_SHARD : REMOVED_FOR_SHARD;
   if (principal === undefined) return REMOVED_FOR_PUBLIC;
   return tenantId === undefined ? REMOVED_FOR_PLATFORM : REMOVED_FOR_API;
 }

@@ -1,23 +1,20 @@
 import type { AccessView } from '#domain/access/access-view.ts';
 import type { CommandIdHeaders } from '#domain/access/command-message.ts';
-import {
-  type DecisionContext,
-  type DecisionRequest,
-  type Denied,
-  decide,
-  type RoutingView,
-} from '#domain/access/decide.ts';
+import { type DecisionContext, type DecisionRequest, type Denied, decide } from '#domain/access/decide.ts';
 import {
   decodeParameter,
   type EndpointMatch,
   type EndpointMatcher,
   parameterNames,
 } from '#domain/access/match-endpoint.ts';
+import type { RoutingView } from '#domain/access/routing-view.ts';
 import type { Credentials, TokenVerifier } from '#domain/access/verified-token.ts';
 import type { EndpointRow } from '#domain/endpoints.ts';
 import { isServiceKind } from '#domain/ids.ts';
 import type { Clock } from '#ports/clock.ts';
 import { type AnswerDeps, answerAllowed, answerDenied, beginTrail, type DecisionTrail } from './answer-decision.ts';
+import type { CheckOrigin } from './check-trace.ts';
+import type { RateGuard } from './rate-guard.ts';
 import type { RevisionUse } from './revision-use.ts';
 import type { SnapshotKeeper } from './snapshot-keeper.ts';
 import { CheckRequestScanner, type ScannedRequest } from './wire/scan-check-request.ts';
@@ -33,6 +30,7 @@ export interface CheckDeps extends AnswerDeps {
   readonly routing: Pick<SnapshotKeeper, 'at' | 'atLast'>;
   /** Told of each request that is decided by a routing revision; absent where nobody asks for that. */
   readonly revisionUse?: Pick<RevisionUse, 'decided'>;
+  readonly rates: RateGuard;
   readonly clock: Clock;
 }
 
@@ -43,9 +41,9 @@ type CheckResult =
 
 export interface Check {
   /** The `CheckResponse` for a `CheckRequest`, at once. Never throws for anything a request can hold. */
-  check(request: Buffer): CheckResult;
+  check(request: Buffer, origin?: CheckOrigin): CheckResult;
   /** The same when there is no time left to wait: a revision that is not there denies. */
-  checkFinally(request: Buffer): Buffer;
+  checkFinally(request: Buffer, origin?: CheckOrigin): Buffer;
 }
 
 /** A stamp or revision: a whole number that JavaScript holds exactly. */
@@ -69,8 +67,8 @@ const NO_ROUTE = denied('routing_unavailable', 'this request did not come by a r
 export function createCheck(deps: CheckDeps): Check {
   const scanner = new CheckRequestScanner();
 
-  function run(bytes: Buffer, isFinal: boolean): CheckResult {
-    const trail = beginTrail(performance.now());
+  function run(bytes: Buffer, isFinal: boolean, origin: CheckOrigin | undefined): CheckResult {
+    const trail = beginTrail(performance.now(), origin);
     const scanned = scanner.scan(bytes);
     trail.scanned = scanner.met;
     if (scanned === undefined) return answer(answerDenied(NOT_SCANNED, trail, deps));
@@ -85,9 +83,11 @@ export function createCheck(deps: CheckDeps): Check {
     const routing = routingFor({ row: match.row, trail, isFinal });
     const decision = decide(requestOf(match, scanned), contextOf(routing));
     if (decision.outcome === 'wait') return { kind: 'wait', revision: Number(scanned.stamp) };
-    return answer(
-      decision.outcome === 'allow' ? answerAllowed(decision, trail, deps) : answerDenied(decision, trail, deps),
-    );
+    // Only now, so that nobody pays twice for a request that has waited.
+    const rate = deps.rates.charge(decision, { row: match.row, source: scanned.sourceAddress, nowMs: trail.startedAt });
+    trail.rateFields = rate?.fields;
+    const final = rate?.refused ?? decision;
+    return answer(final.outcome === 'allow' ? answerAllowed(final, trail, deps) : answerDenied(final, trail, deps));
   }
 
   function routingFor(asked: { row: EndpointRow; trail: DecisionTrail; isFinal: boolean }): RoutingView {
@@ -121,12 +121,13 @@ export function createCheck(deps: CheckDeps): Check {
     commandIdHeaders: match.grpc ? commandIdHeadersOf(scanned) : undefined,
     pathFields:
       match.grpc && scanned.transcoded ? pathFieldsOf(match.row, scanned.originalPath.read(), deps) : undefined,
+    namedShard: match.row.shardHeader === undefined ? undefined : namedShardOf(scanned),
   });
 
   return {
-    check: (request) => run(request, false),
-    checkFinally: (request) => {
-      const result = run(request, true);
+    check: (request, origin) => run(request, false, origin),
+    checkFinally: (request, origin) => {
+      const result = run(request, true, origin);
       if (result.kind === 'answer') return result.bytes;
       throw new Error('a final check waits for nothing');
     },
@@ -144,6 +145,10 @@ function commandIdHeadersOf({ commandId, idempotencyKey }: ScannedRequest): Comm
     .filter(({ count }) => count > 0)
     .map((header) => (header.count === 1 ? header.read() : undefined));
 }
+
+/** The shard that a request names; '' where it names several, undefined where none. */
+const namedShardOf = ({ runnerShard }: ScannedRequest): string | undefined =>
+  runnerShard.count === 0 ? undefined : runnerShard.count === 1 ? runnerShard.read() : '';
 
 /** What the path of a JSON command said, by the names of its template; what cannot be read is undefined. */
 function pathFieldsOf(

@@ -17,6 +17,8 @@ export interface DenialContext {
   readonly sentCredentials: boolean;
   /** The methods there are, where the method is the mistake. */
   readonly allow: string | undefined;
+  /** What the client is told of a limit it is near to or over. */
+  readonly rateFields: readonly Pair[] | undefined;
   readonly metadata: readonly Pair[];
 }
 
@@ -37,6 +39,7 @@ export function denialAnswer(denied: Denied, context: DenialContext): DeniedAnsw
     [HEADER.gatewayError, denied.reason],
   ];
   if (denied.retryAfterSeconds !== undefined) common.push(['retry-after', String(denied.retryAfterSeconds)]);
+  if (context.rateFields !== undefined) common.push(...context.rateFields);
   const isGrpc = GRPC.test(context.contentType) && !context.transcoded;
   if (isGrpc) {
     const status = String(entry.grpc);

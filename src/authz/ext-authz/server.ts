@@ -1,11 +1,15 @@
 import { rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { Server, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { HEADER } from '#domain/headers.ts';
 import { LIMITS } from '#domain/limits.ts';
 import type { ListenAddress } from '#platform/env.ts';
+import { hostAndPort, listenGrpc } from '#platform/internal-tls/grpc-listen.ts';
+import type { ServerTls } from '#platform/internal-tls/listen-mutual-tls.ts';
 import type { Log } from '#platform/log.ts';
 import { DrainNotice } from '../drain-notice.ts';
 import type { Check } from './check.ts';
+import type { CheckOrigin } from './check-trace.ts';
 import { createHealthService, HEALTH_SERVICE } from './health-service.ts';
 import { countConnections } from './open-connections.ts';
 import type { SnapshotKeeper } from './snapshot-keeper.ts';
@@ -28,11 +32,15 @@ const AUTHORIZATION_SERVICE = {
 
 export interface ExtAuthzServerOptions {
   readonly listen: ListenAddress;
+  /** Who may ask; absent: everybody who reaches the address, in clear. */
+  readonly tls?: ServerTls | undefined;
   readonly check: Check;
   readonly routing: Pick<SnapshotKeeper, 'onRevision' | 'newestRevision'>;
   /** Whether decisions can be made now: `grpc.health.v1` says it to Envoy. */
   readonly canDecide: () => boolean;
   readonly log: Log;
+  /** Whether checks are told where they came from. */
+  readonly traced?: boolean;
   /** How long a stamped routing revision is waited for; default `LIMITS.stampWaitMaxMs`. */
   readonly stampWaitMaxMs?: number;
 }
@@ -65,14 +73,24 @@ export async function startExtAuthzServer(options: ExtAuthzServerOptions): Promi
   server.addService(AUTHORIZATION_SERVICE, {
     Check: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
       notice.called();
-      answerCheck({ call, callback, check, waiters, log });
+      answerCheck({
+        call,
+        callback,
+        check,
+        waiters,
+        log,
+        origin: options.traced === true ? originOf(call) : undefined,
+      });
     },
   });
   server.addService(HEALTH_SERVICE, health);
   const unsubscribe = options.routing.onRevision(() => waiters.arrived(options.routing.newestRevision()));
-  const { address, port } = await bind(server, options.listen);
-  const connections = countConnections(port, (peer) => notice.gone(peer));
-  log.info({ address }, 'ext_authz listens');
+  const { listen, tls } = options;
+  if ('path' in listen) await removeStaleSocket(listen.path);
+  const listener = await listenGrpc(server, { listen, tls });
+  const address = addressOf(listen, listener.port);
+  const connections = countConnections(listener.port, (peer) => notice.gone(peer));
+  log.info({ address, tls: tls !== undefined }, 'ext_authz listens');
   return {
     address,
     waitingCount: () => waiters.count(),
@@ -82,6 +100,7 @@ export async function startExtAuthzServer(options: ExtAuthzServerOptions): Promi
       unsubscribe();
       waiters[Symbol.dispose]();
       health[Symbol.dispose]();
+      listener.stopListening();
       await shutDown(server);
       connections[Symbol.dispose]();
     },
@@ -94,11 +113,18 @@ interface CheckCall {
   readonly check: Check;
   readonly waiters: StampWaiters;
   readonly log: Log;
+  readonly origin: CheckOrigin | undefined;
 }
+
+/** Envoy's span of the call itself, which it passes on as any client of gRPC does. */
+const originOf = ({ metadata }: ServerUnaryCall<Buffer, Buffer>): CheckOrigin => {
+  const traceparent = metadata.get(HEADER.traceparent)[0];
+  return { startedAt: performance.now(), traceparent: typeof traceparent === 'string' ? traceparent : undefined };
+};
 
 /** Answers at once, or as soon as the stamped routing revision is here, or when the time for that is up. */
 function answerCheck(checkCall: CheckCall): void {
-  const { call, callback, check, waiters, log } = checkCall;
+  const { call, callback, check, waiters, log, origin } = checkCall;
   const attempt = (work: () => void): void => {
     try {
       work();
@@ -108,9 +134,9 @@ function answerCheck(checkCall: CheckCall): void {
       callback({ code: status.INTERNAL, details: 'check failed' });
     }
   };
-  const answerFinally = () => attempt(() => callback(null, check.checkFinally(call.request)));
+  const answerFinally = () => attempt(() => callback(null, check.checkFinally(call.request, origin)));
   attempt(() => {
-    const result = check.check(call.request);
+    const result = check.check(call.request, origin);
     if (result.kind === 'answer') {
       callback(null, result.bytes);
       return;
@@ -121,21 +147,9 @@ function answerCheck(checkCall: CheckCall): void {
   });
 }
 
-/** Binds. @returns the address as clients name it, and its port where it has one */
-async function bind(server: Server, listen: ListenAddress): Promise<{ address: string; port: number | undefined }> {
-  if ('path' in listen) await removeStaleSocket(listen.path);
-  const address = 'path' in listen ? `unix:${listen.path}` : hostAndPort(listen);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(error);
-    });
-  });
-  return 'path' in listen ? { address, port: undefined } : { address: hostAndPort({ host: listen.host, port }), port };
-}
-
-const hostAndPort = ({ host, port }: { readonly host: string; readonly port: number }): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+/** The address as clients name it. */
+const addressOf = (listen: ListenAddress, port: number | undefined): string =>
+  'path' in listen ? `unix:${listen.path}` : hostAndPort({ host: listen.host, port: port ?? listen.port });
 
 /** A process that was killed leaves its socket file behind: it goes, unless somebody still answers there. */
 async function removeStaleSocket(path: string): Promise<void> {

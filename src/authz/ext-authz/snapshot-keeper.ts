@@ -1,4 +1,4 @@
-import type { PlacementLookup, RoutingView } from '#domain/access/decide.ts';
+import type { RoutingView } from '#domain/access/routing-view.ts';
 import { clusterName } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
@@ -107,8 +107,7 @@ export class SnapshotKeeper implements Disposable {
   #add(snapshot: RoutingSnapshot): void {
     // A number that does not follow is another history (a restored store): nothing kept says anything about it.
     if (this.#newest !== undefined && snapshot.revision <= this.#newest.revision) this.#kept.clear();
-    const placement = placementIn(snapshot);
-    this.#newest = { state: 'held', placement, revision: snapshot.revision, substituted: false };
+    this.#newest = viewOf(snapshot);
     this.#newestSubstitute = { ...this.#newest, substituted: true };
     this.#kept.set(snapshot.revision, { view: this.#newest, sinceMs: this.#clock.nowMs() });
     this.#prune();
@@ -142,12 +141,7 @@ export class SnapshotKeeper implements Disposable {
   }
 
   #keepOlder(snapshot: RoutingSnapshot): void {
-    const view: Held = {
-      state: 'held',
-      placement: placementIn(snapshot),
-      revision: snapshot.revision,
-      substituted: false,
-    };
+    const view = viewOf(snapshot);
     const kept = [...this.#kept, [snapshot.revision, { view, sinceMs: this.#clock.nowMs() }] as const];
     this.#kept.clear();
     for (const [revision, entry] of kept.sort(([left], [right]) => left - right)) this.#kept.set(revision, entry);
@@ -170,9 +164,14 @@ export class SnapshotKeeper implements Disposable {
   }
 }
 
-const placementIn =
-  (snapshot: RoutingSnapshot): PlacementLookup =>
-  (tenantId, kind) => {
+const viewOf = (snapshot: RoutingSnapshot): Held => ({
+  state: 'held',
+  placement: (tenantId, kind) => {
     const placement = snapshot.placements.get(tenantId)?.[kind];
     return placement && { cluster: clusterName(kind, placement.shard), epoch: placement.epoch };
-  };
+  },
+  shard: (kind, name) =>
+    snapshot.shards[kind].has(name) ? { cluster: clusterName(kind, name), epoch: undefined } : undefined,
+  revision: snapshot.revision,
+  substituted: false,
+});

@@ -13,11 +13,13 @@ import { HEADER } from '#domain/headers.ts';
 import { ANONYMOUS } from '#domain/identity/audit.ts';
 import { LIMITS } from '#domain/limits.ts';
 import type { Log } from '#platform/log.ts';
+import type { Tracing } from '#platform/tracing/tracing.ts';
 import type { ApiAnswer, ApiRoute } from './api-route.ts';
 import type { Authenticate, Principal } from './authenticate.ts';
 import { answerClientError, failureOf, sendProblem } from './error-map.ts';
 import { buildOpenApi } from './openapi.ts';
 import { DUPLICATE, problemContext, requestId, singleHeader } from './request-context.ts';
+import { traceRequests } from './trace-requests.ts';
 
 export interface AppOptions {
   readonly log: Log;
@@ -25,6 +27,8 @@ export interface AppOptions {
   /** The endpoints to serve; each names its row of the catalogue. `GET /openapi.json` is made of them. */
   readonly routes: readonly ApiRoute[];
   readonly publicUrl: string;
+  /** Absent: there are no spans. */
+  readonly tracing?: Tracing | undefined;
   /** Internal surface, not in the catalogue: Prometheus metrics as text. */
   readonly metrics: { readonly contentType: string; metrics(): Promise<string> };
 }
@@ -65,6 +69,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
     const { correlationId } = problemContext(request);
     reply.headers(SECURITY_HEADERS).header(HEADER.requestId, request.id).header(HEADER.correlationId, correlationId);
   });
+  if (options.tracing !== undefined) traceRequests(app, options.tracing);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler(answerUnknown);
   app.get('/health', async () => ({ status: 'ok' }));
@@ -135,11 +140,13 @@ function admit(
 
 function callContext(request: FastifyRequest, principal: Principal | undefined) {
   const { requestId: id, correlationId } = problemContext(request);
+  const clientAddress = oneHeader(request, HEADER.clientAddress);
   const actor = principal === undefined ? ANONYMOUS : { id: principal.id, kind: principal.kind };
   return {
     actor,
     ...(id === undefined ? {} : { requestId: id }),
     ...(correlationId === undefined ? {} : { correlationId }),
+    ...(clientAddress === undefined ? {} : { clientAddress }),
   };
 }
 

@@ -12,9 +12,15 @@ const HEALTH_PATH = '/health';
  */
 export function addLeave(app: FastifyInstance): () => Promise<void> {
   const notice = new DrainNotice();
+  // Counted here: the server itself does not count connections that TLS in front of it hands over.
+  const open = new Set<Socket>();
   app.server.on('connection', (socket) => {
     const peer = peerOf(socket);
-    socket.once('close', () => notice.gone(peer));
+    open.add(socket);
+    socket.once('close', () => {
+      open.delete(socket);
+      notice.gone(peer);
+    });
   });
   app.addHook('onRequest', async (request, reply) => {
     if (request.url === HEALTH_PATH) notice.asked(peerOf(request.socket));
@@ -25,10 +31,8 @@ export function addLeave(app: FastifyInstance): () => Promise<void> {
   app.addHook('onSend', async (_, reply) => {
     if (notice.isLeaving) reply.header('connection', 'close');
   });
-  const connectionsCount = () =>
-    new Promise<number>((resolve) => app.server.getConnections((error, count) => resolve(error === null ? count : 0)));
   return async () => {
-    const isAlone = (await connectionsCount()) === 0;
+    const isAlone = open.size === 0;
     // Asked once: afterwards nobody may be connected for a moment because we close every connection with its answer.
     await notice.untilNoticed(() => (isAlone ? 0 : 1));
   };

@@ -1,6 +1,5 @@
 import type { EndpointRow } from '../endpoints.ts';
-import type { ErrorCode, FieldError } from '../errors.ts';
-import { isServiceKind, isTenantId, type ServiceKind } from '../ids.ts';
+import { isServiceKind, isTenantId } from '../ids.ts';
 import { type AccessView, holdsRight, type Principal } from './access-view.ts';
 import {
   type CommandIdHeaders,
@@ -10,6 +9,9 @@ import {
   omissions,
   soleValue,
 } from './command-message.ts';
+import { placeRequest, refuseShardName } from './place-request.ts';
+import { type Refusal, refusal } from './refusal.ts';
+import type { Place, RoutingView } from './routing-view.ts';
 import type { Credentials, VerifiedToken } from './verified-token.ts';
 
 /** One request as the decision sees it: plain data, nothing of the wire. */
@@ -28,6 +30,8 @@ export interface DecisionRequest {
   readonly commandIdHeaders?: CommandIdHeaders | undefined;
   /** Of a command in its JSON form: what its path said for the fields of the message; undefined for any other. */
   readonly pathFields?: ReadonlyMap<string, string | undefined> | undefined;
+  /** The shard that the row's header names, in the place of the tenant's; '' where it is there several times. */
+  readonly namedShard?: string | undefined;
 }
 
 /** What the decision is made from. */
@@ -36,21 +40,6 @@ export interface DecisionContext {
   /** False: nothing was loaded yet, or the index is older than it may be. */
   readonly accessIsFresh: boolean;
   readonly routing: RoutingView;
-}
-
-/** The routing revision to place by, in the three ways a stamped one can be there or not. */
-export type RoutingView =
-  | { readonly state: 'held'; readonly placement: PlacementLookup }
-  /** The stamped revision is newer than all that are here: worth a short wait. */
-  | { readonly state: 'ahead' }
-  | { readonly state: 'absent' };
-
-/** The cluster and the epoch of a tenant for a kind, or undefined when it is not placed. */
-export type PlacementLookup = (tenantId: string, kind: ServiceKind) => Place | undefined;
-
-interface Place {
-  readonly cluster: string;
-  readonly epoch: number;
 }
 
 /** Allowed: who it is, for which tenant, and where it goes (undefined: to the API). */
@@ -63,13 +52,8 @@ export interface Allowed {
   readonly commandId: string | undefined;
 }
 
-export interface Denied {
+export interface Denied extends Refusal {
   readonly outcome: 'deny';
-  readonly reason: ErrorCode;
-  readonly detail: string;
-  readonly errors?: readonly FieldError[];
-  /** Where trying again soon makes sense. */
-  readonly retryAfterSeconds?: number;
   readonly principalId?: string;
   readonly tenantId?: string;
 }
@@ -85,13 +69,10 @@ interface Facts {
   commandId?: string;
 }
 
-type Refusal = Pick<Denied, 'reason' | 'detail' | 'errors' | 'retryAfterSeconds'>;
 type Check = (request: DecisionRequest, context: DecisionContext, facts: Facts) => Refusal | typeof PASS | typeof WAIT;
 
 const PASS = 'pass';
 const WAIT = 'wait';
-
-const refusal = (reason: ErrorCode, detail: string): Refusal => ({ reason, detail });
 
 /**
  * The pipeline, in order; the first check that does not pass decides. Each line: what it asks, why here.
@@ -116,6 +97,7 @@ const PRINCIPAL_CHECKS: readonly Check[] = [
 const RIGHT_CHECKS: readonly Check[] = [
   ...PRINCIPAL_CHECKS,
   wellFormedTenant, //   sets the tenant
+  wellFormedShard, //    may stand for a tenant
   wellFormedResource, // what cannot be read is not compared
   membership, //         before rights: an outsider learns nothing about what exists
   oneMeaning, //         what is asked for must be clear before the right to it is looked for
@@ -218,10 +200,15 @@ const BAD_TENANT = refusal(
 function wellFormedTenant(request: DecisionRequest, _context: DecisionContext, facts: Facts) {
   if (request.row.tenant === 'ignored') return PASS;
   const tenant = request.tenantHeaders[0];
-  if (tenant === undefined) return request.row.tenant === 'required' ? NO_TENANT : PASS;
+  const isMissing = request.row.tenant === 'required' && request.namedShard === undefined;
+  if (tenant === undefined) return isMissing ? NO_TENANT : PASS;
   if (!isTenantId(tenant)) return BAD_TENANT;
   facts.tenantId = tenant;
   return PASS;
+}
+
+function wellFormedShard({ namedShard }: DecisionRequest) {
+  return refuseShardName(namedShard) ?? PASS;
 }
 
 const BAD_RESOURCE = refusal('request_malformed', 'an escaped part of the path is not UTF-8 text');
@@ -233,7 +220,8 @@ const NOT_A_MEMBER = refusal('tenant_forbidden', 'you have no access to this ten
 function membership(request: DecisionRequest, { access }: DecisionContext, { principal, tenantId }: Facts) {
   if (principal === undefined) return NOT_A_MEMBER;
   // The API's own endpoints also serve operators; the right itself is asked for next.
-  if (request.row.tenant !== 'required') return PASS;
+  // So do those of a named shard, whatever the tenant: nobody else gets there.
+  if (request.row.tenant !== 'required' || request.namedShard !== undefined) return PASS;
   if (tenantId === undefined) return NO_TENANT;
   if (access.isMember(principal.id, tenantId)) return PASS;
   return isGranted(request, access, { principalId: principal.id, tenantId: null }) ? PASS : NOT_A_MEMBER;
@@ -246,11 +234,15 @@ function oneMeaning({ message, pathFields }: DecisionRequest): Refusal | typeof 
 }
 
 const NO_RIGHT = refusal('right_missing', 'none of your roles allows this');
+const NOT_ON_PLATFORM = refusal('right_missing', 'only who may do this on the whole platform names a shard');
 function right(request: DecisionRequest, { access }: DecisionContext, { principal, tenantId }: Facts) {
   if (principal === undefined) return NO_RIGHT;
   const principalId = principal.id;
-  if (tenantId !== undefined && isGranted(request, access, { principalId, tenantId })) return PASS;
-  return isGranted(request, access, { principalId, tenantId: null }) ? PASS : NO_RIGHT;
+  const isNamed = request.namedShard !== undefined;
+  // A shard serves many tenants: a right in one of them is none there.
+  if (!isNamed && tenantId !== undefined && isGranted(request, access, { principalId, tenantId })) return PASS;
+  if (isGranted(request, access, { principalId, tenantId: null })) return PASS;
+  return isNamed ? NOT_ON_PLATFORM : NO_RIGHT;
 }
 
 /** Whether the roles held there cover the row's action on the request's resource. */
@@ -280,17 +272,10 @@ function wholeMessage(request: DecisionRequest, _context: DecisionContext, facts
   return { reason: 'validation_failed', detail: 'the command does not name all that it must', errors };
 }
 
-const UNPLACED = refusal('tenant_unplaced', 'this tenant is not placed for this kind of service');
-const NO_ROUTING: Refusal = {
-  reason: 'routing_unavailable',
-  detail: 'the routing revision of this request is not available; try again',
-  retryAfterSeconds: 1,
-};
-function placed(request: DecisionRequest, { routing }: DecisionContext, facts: Facts) {
-  const { target } = request.row;
-  if (!isServiceKind(target)) return PASS;
-  if (routing.state === 'ahead') return WAIT;
-  if (routing.state === 'absent' || facts.tenantId === undefined) return NO_ROUTING;
-  facts.place = routing.placement(facts.tenantId, target);
-  return facts.place === undefined ? UNPLACED : PASS;
+function placed({ row, namedShard }: DecisionRequest, { routing }: DecisionContext, facts: Facts) {
+  if (!isServiceKind(row.target)) return PASS;
+  const found = placeRequest({ kind: row.target, namedShard, tenantId: facts.tenantId }, routing);
+  if (found === WAIT || 'reason' in found) return found;
+  facts.place = found;
+  return PASS;
 }

@@ -5,6 +5,8 @@ export interface CallContext {
   readonly actor: AuditRecord['actor'];
   readonly requestId?: string;
   readonly correlationId?: string;
+  /** Where Envoy accepted the request from; absent for requests that did not come through Envoy. */
+  readonly clientAddress?: string;
 }
 
 export const ANONYMOUS: AuditRecord['actor'] = { id: 'anonymous', kind: 'anonymous' };

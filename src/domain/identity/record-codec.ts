@@ -8,6 +8,7 @@ import type {
   PlatformAdminsRecord,
   RoleRecord,
   SessionRecord,
+  SignInFailuresRecord,
   SigningKeyRecord,
   UserRecord,
 } from './records.ts';
@@ -123,4 +124,10 @@ export const readOneTime = reader<OneTimeRecord>('one-time token', {
   userId: text,
   expiresAt: whole,
   passwordHash: optional(text),
+});
+
+export const readSignInFailures = reader<SignInFailuresRecord>('sign-in failures', {
+  owedMs: whole,
+  atMs: whole,
+  blockedUntilMs: whole,
 });

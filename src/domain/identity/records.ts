@@ -27,6 +27,11 @@ export const iamKey = {
   bootstrap: () => 'boot',
   /** The roster of platform admins: each grant and removal goes through it, so that the last one stays. */
   platformAdmins: () => 'adm',
+  /** Failed sign-ins of an account and of a client, by the HMAC of either's address. */
+  accountFailures: (emailToken: string) => `fa.${emailToken}`,
+  /** The same of a client that has signed in to the account before; without failures, it marks just that. */
+  knownClientFailures: (emailToken: string, clientToken: string) => `fk.${emailToken}.${clientToken}`,
+  clientFailures: (clientToken: string) => `fc.${clientToken}`,
   audit: (auditId: string) => `aud.${auditId}`,
   /** Filler that makes the answer for a taken address cost what a new one costs; gone after seconds. */
   filler: (id: string) => `dc.${id}`,
@@ -137,6 +142,15 @@ export interface OneTimeRecord {
   readonly expiresAt: number;
   /** The password of the sign-up this link was mailed for: whoever owns the mailbox confirms their own, no other. */
   readonly passwordHash?: string;
+}
+
+/** Failed sign-ins, kept as the time that it takes until all of them are forgiven. */
+export interface SignInFailuresRecord {
+  readonly schema: typeof IAM_SCHEMA;
+  readonly owedMs: number;
+  /** Milliseconds since the epoch: when `owedMs` was counted, and until when no attempt is let through. */
+  readonly atMs: number;
+  readonly blockedUntilMs: number;
 }
 
 export interface BootstrapRecord {

@@ -45,7 +45,8 @@ function parseV4(text: string): readonly number[] | undefined {
   return octets.every((octet) => octet <= 255) ? octets : undefined;
 }
 
-function parseV6(text: string): readonly number[] | undefined {
+/** The eight groups of an IPv6 address in lower case, or undefined. */
+export function parseV6(text: string): readonly number[] | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
   const [head, tail] = halves.map((half, index) => groupsOf(half, index === halves.length - 1));

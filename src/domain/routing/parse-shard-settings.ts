@@ -1,7 +1,8 @@
 import { LIMITS } from '../limits.ts';
+import { parseAddress } from './address.ts';
 import { described, type JsonObject, type Mistakes, objectAt, refuseUnknownMembers } from './mistakes.ts';
-import { BREAKER_NUMBERS, HEALTH_NUMBERS, type NumberSetting, OUTLIER_NUMBERS } from './shard-settings.ts';
-import type { CircuitBreakers, HealthCheck, OutlierDetection, ShardProtocol } from './types.ts';
+import { BREAKER_NUMBERS, HEALTH_NUMBERS, isUriName, type NumberSetting, OUTLIER_NUMBERS } from './shard-settings.ts';
+import type { CircuitBreakers, HealthCheck, OutlierDetection, ShardProtocol, ShardTls } from './types.ts';
 
 /** Where a value stands in the whole input, and where its mistakes go. */
 export interface Place {
@@ -9,6 +10,8 @@ export interface Place {
   readonly mistakes: Mistakes;
 }
 
+/** A scheme, `://` and at least one more printable ASCII character (RFC 3986 section 3). */
+const URI = /^[a-z][a-z0-9+.-]*:\/\/[!-~]+$/;
 /** Printable ASCII from `/` on, without space or fragment: what may stand in a request line. */
 const HEALTH_PATH = /^\/[!-"$-~]*$/;
 /** The full name of a protobuf service, as grpc.health.v1 asks for it. */
@@ -72,6 +75,47 @@ function parseGrpcService(value: unknown, place: Place): string | undefined {
     typeof service === 'string' ? 'invalid_value' : 'wrong_type',
     `must be the full name of a gRPC service, not ${described(service)}`,
   );
+  return undefined;
+}
+
+/** `true`, or `{"san"}`, `{"server_name"}` or both; undefined when it is a mistake. */
+export function parseTls(value: unknown, place: Place): ShardTls | undefined {
+  if (value === true) return {};
+  if (value === false) {
+    place.mistakes.add(
+      place.at,
+      'invalid_value',
+      'must be true or an object; to leave it to the gateway, leave tls out',
+    );
+    return undefined;
+  }
+  const object = objectAt(value, place.at, place.mistakes);
+  if (object === undefined) return undefined;
+  refuseUnknownMembers(object, { known: ['san', 'server_name'], ...place });
+  const { san, server_name } = object;
+  const name = san === undefined ? undefined : parseSan(san, inside(place, 'san'));
+  const serverName = server_name === undefined ? undefined : parseDnsName(server_name, inside(place, 'server_name'));
+  return { ...(name === undefined ? {} : { san: name }), ...(serverName === undefined ? {} : { serverName }) };
+}
+
+function parseSan(value: unknown, place: Place): string | undefined {
+  if (typeof value !== 'string' || !isUriName(value)) return parseDnsName(value, place);
+  if (value.length <= LIMITS.identityUriMaxBytes && URI.test(value)) return value;
+  place.mistakes.add(
+    place.at,
+    'invalid_value',
+    `must be a URI such as "spiffe://example.org/node", of at most ${LIMITS.identityUriMaxBytes} ASCII characters`,
+  );
+  return undefined;
+}
+
+/** A DNS name in lower case. IP addresses are no names of services: what changes with every task identifies nothing. */
+function parseDnsName(value: unknown, { at, mistakes }: Place): string | undefined {
+  const address = typeof value === 'string' ? parseAddress(value) : undefined;
+  if (address?.form === 'dns') return address.text;
+  const code = typeof value === 'string' ? 'invalid_value' : 'wrong_type';
+  const also = at.at(-1) === 'san' ? ', or a URI' : '';
+  mistakes.add(at, code, `must be a DNS name${also}, not ${described(value)}`);
   return undefined;
 }
 

@@ -8,6 +8,7 @@ import {
   parseHealth,
   parseNumbers,
   parseOutlierDetection,
+  parseTls,
   parseWhole,
 } from './parse-shard-settings.ts';
 import { SHARD_NUMBERS } from './shard-settings.ts';
@@ -22,6 +23,7 @@ const SHARD_MEMBERS: readonly string[] = [
   'health',
   'outlier_detection',
   'circuit_breakers',
+  'tls',
   ...SHARD_NUMBERS.map(({ member }) => member),
 ];
 const PORTS = { min: 1, max: 65_535 };
@@ -47,6 +49,7 @@ export function parseShard(
     object['health'] === undefined ? undefined : parseHealth(object['health'], { protocol, ...member('health') });
   const outlierDetection = parseOutlierDetection(object['outlier_detection'], member('outlier_detection'));
   const circuitBreakers = parseCircuitBreakers(object['circuit_breakers'], member('circuit_breakers'));
+  const tls = object['tls'] === undefined ? undefined : parseTls(object['tls'], member('tls'));
   const given = parseNumbers(object, SHARD_NUMBERS, place);
   if (mistakes.count > before || protocol === undefined) return undefined;
   return {
@@ -55,6 +58,7 @@ export function parseShard(
     ...(health === undefined ? {} : { health }),
     ...(outlierDetection === undefined ? {} : { outlierDetection }),
     ...(circuitBreakers === undefined ? {} : { circuitBreakers }),
+    ...(tls === undefined ? {} : { tls }),
     ...given,
   };
 }

@@ -1,5 +1,5 @@
 import { LIMITS } from '../limits.ts';
-import type { CircuitBreakers, HealthNumbers, OutlierDetection, Shard } from './types.ts';
+import type { CircuitBreakers, HealthNumbers, OutlierDetection, Shard, ShardTls } from './types.ts';
 
 /**
  * The numbers a routing document may give a shard: how they are called there and what they may be. The parser, the
@@ -88,7 +88,7 @@ type Members = Readonly<Record<string, unknown>>;
  * the document left out stays out, so that a later default reaches it.
  */
 export function shardDocument(shard: Shard): Members {
-  const { health, outlierDetection, circuitBreakers } = shard;
+  const { health, outlierDetection, circuitBreakers, tls } = shard;
   return inOrder({
     ...numbers(SHARD_NUMBERS, shard),
     ...(circuitBreakers === undefined ? {} : { circuit_breakers: inOrder(numbers(BREAKER_NUMBERS, circuitBreakers)) }),
@@ -109,8 +109,17 @@ export function shardDocument(shard: Shard): Members {
           outlier_detection: outlierDetection === false ? false : inOrder(numbers(OUTLIER_NUMBERS, outlierDetection)),
         }),
     protocol: shard.protocol,
+    ...(tls === undefined ? {} : { tls: tlsDocument(tls) }),
   });
 }
+
+/** Whether the name of a certificate is a URI; else it is a DNS name. */
+export const isUriName = (san: string): boolean => san.includes('://');
+
+const tlsDocument = ({ san, serverName }: ShardTls): true | Members =>
+  san === undefined && serverName === undefined
+    ? true
+    : { ...(san === undefined ? {} : { san }), ...(serverName === undefined ? {} : { server_name: serverName }) };
 
 /** The numbers that are given, under the document's names. */
 function numbers<Name extends string>(

@@ -26,6 +26,19 @@ export interface Shard {
   /** How long a new endpoint takes to get its whole share of the load. */
   readonly slowStartMs?: number;
   readonly connectTimeoutMs?: number;
+  /** TLS to its endpoints; absent: what the gateway does for all such shards. */
+  readonly tls?: ShardTls;
+}
+
+/**
+ * TLS with our certificate shown and the endpoint's checked. Without a member the endpoint's certificate must be that of
+ * the shard (`identityOf(nodeRole(kind, shard))`).
+ */
+export interface ShardTls {
+  /** The SAN that the certificate must have: a URI, or a DNS name. */
+  readonly san?: string;
+  /** Sent as SNI; without a `san` also the DNS name that the certificate must have. */
+  readonly serverName?: string;
 }
 
 /** Asks each endpoint itself: GET of a path, or grpc.health.v1 (needs `h2`). */

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFile } from './write-file.ts';
+import { replaceFile } from '#platform/replace-file.ts';
 
 /** The development CA and the server certificate it signed, as files. */
 export interface CertificateFiles {

@@ -12,6 +12,8 @@ export interface DataFolder extends AsyncDisposable {
   readonly mail: string;
   readonly keys: string;
   readonly tls: string;
+  /** Certificates of the parts among each other. */
+  readonly internalTls: string;
   readonly nats: string;
   readonly envoy: string;
   readonly xds: string;
@@ -47,6 +49,7 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
     mail: await part('mail'),
     keys: await part('keys'),
     tls: await part('tls'),
+    internalTls: await part(join('tls', 'internal')),
     nats: await part('nats'),
     envoy: await part('envoy'),
     xds: await part('xds'),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { replaceFile } from '#platform/replace-file.ts';
 import { StartError } from '../start-error.ts';
-import { replaceFile } from './write-file.ts';
 
 const SECRET_BYTES = 32;
 

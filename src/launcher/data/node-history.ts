@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { replaceFile } from './write-file.ts';
+import { replaceFile } from '#platform/replace-file.ts';
 
 /** Which node had which loopback port, newest last. */
 export type NodeHistory = readonly (readonly [port: number, node: string])[];

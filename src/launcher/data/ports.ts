@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import { replaceFile } from '#platform/replace-file.ts';
 import { StartError } from '../start-error.ts';
-import { replaceFile } from './write-file.ts';
 
 /** A port to have. With `fixed` it is that port or nothing, and `variable` is the setting to name when it is taken. */
 export interface PortWish<Name extends string> {

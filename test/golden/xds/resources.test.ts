@@ -67,6 +67,14 @@ const DOCUMENTS: Readonly<Record<string, unknown>> = {
     projection_shards: { h2: { ...place(9002), protocol: 'h2' }, h1: { ...place(9003), protocol: 'http1' } },
     runner_shards: { checked: { ...place(9003), health: { path: '/ready?deep=1' } } },
   },
+  tls: {
+    aggregate_placement: {},
+    projection_placement: {},
+    runner_placement: {},
+    aggregate_shards: { own: { ...place(9001), tls: true, health: { grpc: true } } },
+    projection_shards: { other: { ...place(9002), tls: { san: 'spiffe://example.org/projection' } } },
+    runner_shards: { named: { ...place(9003), tls: { server_name: 'runner.example.org' } } },
+  },
   // Every member that a shard can have.
   everything: {
     aggregate_placement: { acme: 'all' },
@@ -168,6 +176,7 @@ describe('the edge', () => {
       // The descriptors themselves are no reading.
       services: { descriptors: 'AA==', services: ['aggregate.gateway.v1.CommandService'] },
       accessLogPath: '/var/log/envoy/access.log',
+      requestRate: { requests: 50_000, windowMs: 1_000 },
       address: '0.0.0.0',
       plainPort: 8080,
       tlsPort: 8443,
@@ -195,7 +204,9 @@ describe('the edge', () => {
   });
 
   it('passes the rules of the Envoy API, with the real descriptors', () => {
-    const made = edgeListeners({ address: '::', port: 1, tlsPort: 2, accessLogPath: '/dev/stdout', descriptors });
+    const requestRate = { requests: 3, windowMs: 10_000 };
+    const edge = { address: '::', port: 1, tlsPort: 2, accessLogPath: '/dev/stdout', requestRate };
+    const made = edgeListeners({ ...edge, descriptors });
     expect(made.map(({ name }) => name)).toEqual(['edge-plain', 'edge-tls']);
     for (const { json } of made) expect(violations('listener', json)).toEqual([]);
     expect(violations('route', routeConfiguration(ENDPOINTS, 1))).toEqual([]);

@@ -5,7 +5,6 @@ import {
   type Metadata,
   Metadata as MetadataMap,
   Server,
-  ServerCredentials,
   type ServerUnaryCall,
   type sendUnaryData,
   status,
@@ -13,10 +12,12 @@ import {
 import { HEADER } from '#domain/headers.ts';
 import { isTenantId } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
-import type { NodeConfig } from '../config.ts';
+import { listenGrpc } from '#platform/internal-tls/grpc-listen.ts';
+import type { Tracing } from '#platform/tracing/tracing.ts';
 import { NODE_LIMITS } from '../limits.ts';
 import { type Admission, PlacementEpochs } from '../placement-epochs.ts';
-import type { RunningNode } from '../running-node.ts';
+import type { NodeStart, RunningNode } from '../running-node.ts';
+import { recordWork } from '../trace-work.ts';
 import { type Command, CommandLog, type Submitted } from './command-log.ts';
 import { parseCommand, responseOf } from './command-messages.ts';
 import { type CommandProtocol, loadCommandProtocol } from './command-service.ts';
@@ -25,25 +26,26 @@ import { type CallFailure, detailType, statusOf } from './grpc-status.ts';
 import { type TestCommand, testCommand } from './test-commands.ts';
 
 /**
- * Serves aggregate.gateway.v1.CommandService and grpc.health.v1.Health over HTTP/2 in clear.
+ * Serves aggregate.gateway.v1.CommandService and grpc.health.v1.Health over HTTP/2, in clear or over TLS.
+ * @param onRecorded hears of each command that is executed, before its caller is answered
  * @throws Error when the address cannot be bound
  */
-export async function startAggregateNode(config: NodeConfig): Promise<RunningNode> {
+export async function startAggregateNode(
+  config: NodeStart,
+  onRecorded?: (command: Command) => void,
+): Promise<RunningNode> {
   const protocol = loadCommandProtocol();
-  const node = new AggregateNode(protocol, `aggregate/${config.shard}`);
+  const node = new AggregateNode(protocol, `aggregate/${config.shard}`, { onRecorded, tracing: config.tracing });
   const health = new GrpcHealth();
   const server = new Server({ 'grpc.max_receive_message_length': LIMITS.requestBodyMaxBytes + 65_536 });
   server.addService(protocol.commands, { SubmitCommand: node.submitCommand });
   server.addService(protocol.health, health.handlers);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${config.host}:${config.port}`, ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
-  });
+  const listener = await listenGrpc(server, { listen: { host: config.host, port: config.port }, tls: config.tls });
   return {
-    port,
+    port: listener.port ?? config.port,
     async [Symbol.asyncDispose]() {
       health.stop();
+      listener.stopListening();
       const late = setTimeout(() => server.forceShutdown(), NODE_LIMITS.drainMs);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       clearTimeout(late);
@@ -52,6 +54,11 @@ export async function startAggregateNode(config: NodeConfig): Promise<RunningNod
 }
 
 type Call = ServerUnaryCall<unknown, unknown>;
+
+interface AggregateNodeOptions {
+  readonly onRecorded: ((command: Command) => void) | undefined;
+  readonly tracing: Tracing | undefined;
+}
 
 /** A value, or the status that the call ends with. */
 type Checked<Value> =
@@ -62,16 +69,22 @@ class AggregateNode {
   readonly #protocol: CommandProtocol;
   readonly #servedBy: string;
   readonly #epochs = new PlacementEpochs();
-  readonly #commands = new CommandLog({ makeId: randomUUID });
+  readonly #commands: CommandLog;
 
-  constructor(protocol: CommandProtocol, servedBy: string) {
+  readonly #tracing: Tracing | undefined;
+
+  constructor(protocol: CommandProtocol, servedBy: string, { onRecorded, tracing }: AggregateNodeOptions) {
+    this.#tracing = tracing;
     this.#protocol = protocol;
     this.#servedBy = servedBy;
+    this.#commands = new CommandLog({ makeId: randomUUID, onRecorded });
   }
 
   readonly submitCommand = (call: Call, answer: sendUnaryData<unknown>): void => {
+    const startMs = performance.now();
     this.#handle(call).then(
       (outcome) => {
+        this.#record(call, startMs, outcome);
         if (!outcome.ok) {
           answer(statusOf(this.#protocol.registry, outcome.failure, this.#servedBy));
           return;
@@ -85,6 +98,13 @@ class AggregateNode {
       () => answer({ code: status.CANCELLED, details: 'the caller went away' }),
     );
   };
+
+  #record({ metadata }: Call, startMs: number, outcome: Checked<JsonObject>): void {
+    const names = [HEADER.traceparent, HEADER.tenantId, HEADER.decisionId];
+    const headers = Object.fromEntries(names.map((name) => [name, lastOf(metadata, name)]));
+    const error = outcome.ok ? undefined : `status ${outcome.failure.code}`;
+    recordWork(this.#tracing, this.#servedBy, { name: 'SubmitCommand', headers, startMs, error });
+  }
 
   async #handle(call: Call): Promise<Checked<JsonObject>> {
     const tenant = tenantOf(call.metadata);

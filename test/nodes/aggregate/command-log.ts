@@ -53,13 +53,17 @@ export class CommandLog {
   readonly #aggregates: BoundedMap<string, Aggregate>;
   readonly #remembered: BoundedMap<string, Remembered>;
   readonly #makeId: () => string;
+  readonly #onRecorded: (command: Command) => void;
 
+  /** `onRecorded` hears of each command that is executed, before anybody is answered; repeats are not. */
   constructor(options: {
     readonly makeId: () => string;
+    readonly onRecorded?: ((command: Command) => void) | undefined;
     readonly aggregatesMaxCount?: number;
     readonly commandsMaxCount?: number;
   }) {
     this.#makeId = options.makeId;
+    this.#onRecorded = options.onRecorded ?? (() => undefined);
     this.#aggregates = new BoundedMap(options.aggregatesMaxCount ?? NODE_LIMITS.aggregatesMaxCount);
     this.#remembered = new BoundedMap(options.commandsMaxCount ?? NODE_LIMITS.commandsRememberedMaxCount);
   }
@@ -83,6 +87,7 @@ export class CommandLog {
     if (expectedVersion !== undefined && expectedVersion !== version)
       return { ok: false, refusal: { reason: 'version_mismatch', expected: expectedVersion, actual: version } };
 
+    this.#onRecorded(command);
     const event: RecordedEvent = {
       eventId: this.#makeId(),
       eventType: `${command.commandType}.recorded`,

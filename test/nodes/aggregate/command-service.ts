@@ -10,8 +10,10 @@ import {
   toJson,
 } from '@bufbuild/protobuf';
 import {
+  type ChannelCredentials,
   Client,
   type ClientUnaryCall,
+  connectivityState,
   credentials,
   type Metadata,
   type ServiceDefinition,
@@ -102,10 +104,31 @@ export class CommandClient implements Disposable {
   readonly #client: Client;
   readonly #protocol: CommandProtocol;
 
-  /** @param address host:port, HTTP/2 in clear */
-  constructor(address: string, protocol: CommandProtocol = loadCommandProtocol()) {
-    this.#client = new Client(address, credentials.createInsecure());
+  /**
+   * @param address host:port
+   * @param security HTTP/2 in clear without it
+   */
+  constructor(
+    address: string,
+    protocol: CommandProtocol = loadCommandProtocol(),
+    security: ChannelCredentials = credentials.createInsecure(),
+  ) {
+    this.#client = new Client(address, security);
     this.#protocol = protocol;
+  }
+
+  /** Calls back whenever the connection is lost after it stood. */
+  onConnectionLost(lost: () => void): void {
+    const channel = this.#client.getChannel();
+    const follow = (before: connectivityState): void => {
+      channel.watchConnectivityState(before, Number.POSITIVE_INFINITY, (error) => {
+        if (error !== undefined) return;
+        const now = channel.getConnectivityState(false);
+        if (before === connectivityState.READY && now !== connectivityState.SHUTDOWN) lost();
+        if (now !== connectivityState.SHUTDOWN) follow(now);
+      });
+    };
+    follow(channel.getConnectivityState(false));
   }
 
   submit(request: JsonObject, metadata: Metadata, options: { readonly deadlineMs?: number } = {}): Promise<CallResult> {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from 'node:http';
 import {
   createServer as createHttp2Server,
@@ -7,6 +8,7 @@ import {
 } from 'node:http2';
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import { LIMITS } from '#domain/limits.ts';
+import { listenMutualTls, type ServerTls } from '#platform/internal-tls/listen-mutual-tls.ts';
 import { NODE_LIMITS } from '../limits.ts';
 import type { RunningNode } from '../running-node.ts';
 
@@ -44,7 +46,7 @@ const HTTP2_PREFACE = 'PRI ';
  * @throws Error when the address cannot be bound
  */
 export async function serveHttp(
-  listen: { readonly host: string; readonly port: number },
+  listen: { readonly host: string; readonly port: number; readonly tls?: ServerTls | undefined },
   handle: NodeHandler,
   onBodyTooLarge: (request: Omit<NodeRequest, 'body'>) => NodeReply,
 ): Promise<RunningNode> {
@@ -81,7 +83,7 @@ export async function serveHttp(
     session.once('close', () => sessions.delete(session));
     session.on('error', () => session.destroy());
   });
-  const tcp = createTcpServer((socket) => {
+  const take = (socket: Socket): void => {
     sockets.add(socket);
     socket.once('close', () => {
       sockets.delete(socket);
@@ -93,7 +95,7 @@ export async function serveHttp(
       if (!isHttp2) http1Sockets.add(socket);
       (isHttp2 ? http2 : http1).emit('connection', socket);
     });
-  });
+  };
 
   /** Connections without a request; HTTP/2 ones end by themselves after their last stream. */
   function closeIdle(): void {
@@ -101,16 +103,13 @@ export async function serveHttp(
     if (running === 0) for (const socket of http1Sockets) socket.end();
   }
 
-  await new Promise<void>((resolve, reject) => {
-    tcp.once('error', reject);
-    tcp.listen(listen.port, listen.host, resolve);
-  });
-  const bound = tcp.address();
+  const listener = await (listen.tls === undefined ? acceptInClear(listen, take) : acceptTls(listen, listen.tls, take));
   return {
-    port: typeof bound === 'object' && bound !== null ? bound.port : listen.port,
+    port: listener.port,
     async [Symbol.asyncDispose]() {
       stopping = true;
-      const closed = new Promise<void>((resolve) => tcp.close(() => resolve()));
+      listener.stop();
+      const closed = Promise.all([...sockets].map((socket) => once(socket, 'close')));
       closeIdle();
       const late = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
@@ -119,6 +118,31 @@ export async function serveHttp(
       clearTimeout(late);
     },
   };
+}
+
+interface Listener {
+  readonly port: number;
+  /** Takes no new connections from now on. */
+  stop(): void;
+}
+
+type Listen = { readonly host: string; readonly port: number };
+
+async function acceptInClear(listen: Listen, take: (socket: Socket) => void): Promise<Listener> {
+  const tcp = createTcpServer(take);
+  await new Promise<void>((resolve, reject) => {
+    tcp.once('error', reject);
+    tcp.listen(listen.port, listen.host, resolve);
+  });
+  const bound = tcp.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
+  return { port, stop: () => tcp.close() };
+}
+
+async function acceptTls(listen: Listen, tls: ServerTls, take: (socket: Socket) => void): Promise<Listener> {
+  const where = { host: listen.host, port: listen.port };
+  const listener = await listenMutualTls({ ...tls, listen: where, alpn: ['h2', 'http/1.1'], onConnection: take });
+  return { port: listener.port ?? listen.port, stop: () => listener[Symbol.dispose]() };
 }
 
 /** Hands over a new connection once its first bytes can be seen, unread. */

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { refuse } from '#domain/errors.ts';
-import type { NodeConfig } from '../config.ts';
 import { NODE_LIMITS } from '../limits.ts';
 import { PlacementEpochs } from '../placement-epochs.ts';
-import type { RunningNode } from '../running-node.ts';
+import type { NodeStart, RunningNode } from '../running-node.ts';
+import { traced } from '../trace-work.ts';
 import { HttpReplies } from './http-replies.ts';
 import { type NodeReply, type NodeRequest, serveHttp } from './http-server.ts';
 
@@ -12,7 +12,7 @@ import { type NodeReply, type NodeRequest, serveHttp } from './http-server.ts';
  * delays the answer.
  * @throws Error when the address cannot be bound
  */
-export function startProjectionNode(config: NodeConfig): Promise<RunningNode> {
+export function startProjectionNode(config: NodeStart): Promise<RunningNode> {
   const replies = new HttpReplies(`projection/${config.shard}`);
   const epochs = new PlacementEpochs();
   const handle = async (request: NodeRequest): Promise<NodeReply> => {
@@ -39,7 +39,7 @@ export function startProjectionNode(config: NodeConfig): Promise<RunningNode> {
       headers: request.headers,
     });
   };
-  return serveHttp(config, handle, replies.bodyTooLarge);
+  return serveHttp(config, traced(config, handle), replies.bodyTooLarge);
 }
 
 /** The delay a query asks for, 0 without one; undefined when the body is wrong. An empty body is an empty object. */

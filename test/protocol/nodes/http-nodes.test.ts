@@ -104,6 +104,7 @@ describe('a runner node', () => {
       headers: { 'x-decision-id': 'dec_1' },
       body: 'text',
     });
+    expect(await (await admin('GET', '/jobs', {})).json()).toMatchObject({ shard: 's2', tenant_id: null });
   });
 });
 

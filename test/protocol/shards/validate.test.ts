@@ -7,7 +7,8 @@ import { clusterName, SERVICE_KINDS } from '#domain/ids.ts';
 import { Mistakes } from '#domain/routing/mistakes.ts';
 import { parseShard } from '#domain/routing/parse-shard.ts';
 import { shardCluster } from '../../../xds/translate/cluster/cluster.ts';
-import { shardsOf } from '../../support/generators/shards.ts';
+import { writeEnvoySecrets } from '../../support/generators/internal-certificates.ts';
+import { shardsWithTlsOf } from '../../support/generators/shards.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { toolPath } from '../../support/tools.ts';
 
@@ -51,14 +52,17 @@ async function validate(clusters: readonly unknown[]): Promise<{ readonly exitCo
 }
 
 it('Envoy takes the cluster of every shard that the parser takes', async () => {
+  await using secrets = await tempFolder();
+  await writeEnvoySecrets(secrets.path);
+  const tls = { required: false, secretsFolder: secrets.path };
   // Any seed will do; that of a failure stands in its message.
   const seed = Math.trunc(Math.random() * 2 ** 31);
   const clusters = SERVICE_KINDS.flatMap((kind) =>
-    fc.sample(shardsOf(kind), { numRuns: SHARDS_COUNT, seed }).map((value, index) => {
+    fc.sample(shardsWithTlsOf(kind), { numRuns: SHARDS_COUNT, seed }).map((value, index) => {
       const mistakes = new Mistakes();
       const shard = parseShard(value, { kind, at: [], mistakes });
       if (shard === undefined) throw new Error(JSON.stringify(mistakes.list()));
-      return shardCluster(clusterName(kind, `s${index}`), shard);
+      return shardCluster(clusterName(kind, `s${index}`), shard, tls);
     }),
   );
   const { exitCode, output } = await validate(clusters);

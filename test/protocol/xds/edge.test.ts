@@ -210,7 +210,7 @@ describe('the decision is about the final message', () => {
   });
 
   it('and a kind cannot be reached by the path of another', async () => {
-    for (const cluster of ['runner/s1', 'aggregate/s1', 'api', 'xds', 'authz', 'projection', '']) {
+    for (const cluster of ['runner/s1', 'aggregate/s1', 'xds', 'authz', 'projection', '']) {
       edge.authz.decide = () => ({ allow: cluster });
       const response = await post('/v1/query/orders', {});
       expect([cluster, response.status, response.headers.get('x-gateway-error')]).toEqual([

@@ -62,3 +62,21 @@ export function shardsOf(kind: ServiceKind, endpoints: fc.Arbitrary<readonly unk
       .chain((shard) => numbersOf(SHARD_NUMBERS).map((numbers): Record<string, unknown> => ({ ...shard, ...numbers }))),
   );
 }
+
+/** What the member `tls` of a shard may be, also left out. */
+const anyTls = fc.oneof(
+  fc.constantFrom(undefined, true),
+  fc.record(
+    {
+      san: fc.constantFrom('spiffe://gateway/node/runner/s9', 'https://a.example/?x=1', 'Node.Example'),
+      server_name: fc.constantFrom('node', 'Tasks.Projection'),
+    },
+    { requiredKeys: [] },
+  ),
+);
+
+/** The same shards, with and without TLS. */
+export const shardsWithTlsOf = (kind: ServiceKind) =>
+  fc
+    .tuple(shardsOf(kind), anyTls)
+    .map(([shard, tls]): Record<string, unknown> => (tls === undefined ? shard : { ...shard, tls }));

@@ -5,7 +5,7 @@ import { messageFromJson, messageType } from '#platform/proto-registry.ts';
 import { loadCommandProtocol } from '../../nodes/aggregate/command-service.ts';
 import type { Asked } from './observe.ts';
 import type { WireRequest } from './wire-client.ts';
-import type { World } from './world.ts';
+import { GUESSED, type World } from './world.ts';
 
 /** One way to be refused, and what it is called in the tables. */
 export type Producers = Readonly<Record<string, Asked>>;
@@ -222,6 +222,13 @@ export function answeredByNodes(world: World): Producers {
 export const toBusyShards = (world: World): Producers => ({
   'too many requests under way': command(people(world).asMember('busy')),
   'too many requests under way, for a query': query(people(world).asMember('busy')),
+});
+
+/** Requests beyond what the gateway lets through. */
+export const beyondLimits = (world: World): Producers => ({
+  'more requests than a limit lets through': command(people(world).asMember('spent')),
+  'more requests than a limit lets through, for a query': query(people(world).asMember('spent')),
+  'API: too many failed sign-ins': call('POST', '/v1/auth/signin', {}, { email: GUESSED, password: 'something else' }),
 });
 
 /** What is not wrong at all. */

@@ -26,11 +26,14 @@ export interface World extends AsyncDisposable {
 }
 
 /** Tenants by what is wrong with their shards; `acme` has good ones. */
-const TENANTS = ['acme', 'down', 'nowhere', 'resets', 'busy', 'unplaced'] as const;
+const TENANTS = ['acme', 'down', 'nowhere', 'resets', 'busy', 'spent', 'unplaced'] as const;
+
+/** What a tenant gets in ten hours: more than the rows below ask of any, and soon used up on purpose. */
+const TENANT_REQUESTS = 1_500;
 
 export async function startWorld(): Promise<World> {
   const stack = new AsyncDisposableStack();
-  const gateway = stack.use(await startGateway());
+  const gateway = stack.use(await startGateway({ env: { GATEWAY_RATE_TENANT: `${TENANT_REQUESTS}/36000s` } }));
   const { http } = await gateway.run();
   const admin = await bootstrapAdmin(gateway);
   const member = await signUp(http, 'member@example.com');
@@ -69,7 +72,7 @@ async function publish(gateway: RunningGateway, admin: Person, ports: { down: nu
       resets: shard('127.0.0.1', ports.resets),
     };
   };
-  const placement = { acme: 's1', down: 'down', nowhere: 'nowhere', resets: 'resets', busy: 'busy' };
+  const placement = { acme: 's1', down: 'down', nowhere: 'nowhere', resets: 'resets', busy: 'busy', spent: 's1' };
   const body = {
     aggregate_placement: placement,
     projection_placement: placement,
@@ -141,6 +144,27 @@ export async function whileBusy(world: World, work: () => Promise<void>): Promis
     leave.abort();
     await Promise.all(occupied);
   }
+}
+
+/** The account of `nobody` that somebody guesses at. */
+export const GUESSED = 'guessed@example.com';
+
+/** Uses up what the tenant `spent` gets, and the failed sign-ins of an account that cost nothing. */
+export async function spend(world: World): Promise<void> {
+  const { http } = await world.gateway.run();
+  const request = { token: world.member.token, tenant: 'spent', body: {} };
+  let isSpent = false;
+  const sender = async () => {
+    for (let sent = 0; sent < TENANT_REQUESTS && !isSpent; sent += 1) {
+      isSpent ||= (await ask(http, '/v1/query/orders', request)).status === 429;
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, sender));
+  const guess = { body: { email: GUESSED, password: 'something else' } };
+  await until(async () => (await ask(http, '/v1/auth/signin', guess)).status === 429, {
+    deadlineMs: 20_000,
+    what: 'failures to cost time',
+  });
 }
 
 /** Stops a child where it stands (SIGSTOP) while `work` runs: there, but answering nobody. */

@@ -17,19 +17,23 @@ const STOP_DEADLINE_MS = 20_000;
 /** A second edge beside a development gateway: an Envoy of its own that two replicas of authz decide for. */
 export interface TwoAuthz extends AsyncDisposable {
   readonly http: string;
+  /** The TLS listener, with the certificate files of the gateway beside. */
+  readonly https: string;
   readonly accessLog: string;
   readonly replicas: readonly [Replica, Replica];
+  /** The xds of that Envoy. */
+  readonly xds: Replica;
   /** GET on the admin interface of that Envoy. */
   admin(path: string): Promise<string>;
   /** Waits until Envoy takes both replicas, and both of their APIs, for healthy. */
   untilHealthy(): Promise<void>;
 }
 
-/** One replica of the authz service, restarted on its own ports. */
+/** One program of the control plane, restarted on its own ports. */
 interface Replica {
   readonly name: string;
-  /** SIGTERM. @returns the exit code, and how long the end took */
-  stop(): Promise<{ readonly code: number | null; readonly tookMs: number }>;
+  /** SIGTERM, or what is given. @returns the exit code, and how long the end took */
+  stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<{ readonly code: number | null; readonly tookMs: number }>;
   start(): Promise<void>;
 }
 
@@ -42,21 +46,26 @@ export async function startTwoAuthz(gateway: RunningGateway): Promise<TwoAuthz> 
   const [port, tlsPort, adminPort] = [await freePort(), await freePort(), await freePort()];
   const xds = { grpc: await freePort(), http: await freePort() };
   const accessLog = join(folder, 'logs', 'access-2.log');
-  const xdsProcess = runNode(folder, 'xds-2', 'xds/main.ts', {
-    ...shared,
-    GATEWAY_REPLICA: 'xds-2',
-    GATEWAY_XDS_GRPC_LISTEN: `127.0.0.1:${xds.grpc}`,
-    GATEWAY_XDS_HTTP_LISTEN: `127.0.0.1:${xds.http}`,
-    GATEWAY_EDGE_ADDRESS: '127.0.0.1',
-    GATEWAY_PORT: String(port),
-    GATEWAY_TLS_PORT: String(tlsPort),
-    GATEWAY_TLS_CERT_FILE: join(folder, 'tls', 'server.pem'),
-    GATEWAY_TLS_KEY_FILE: join(folder, 'tls', 'server.key'),
-    GATEWAY_ACCESS_LOG: accessLog,
+  const xdsReplica = restartable(stack, {
+    name: 'xds-2',
+    start: () => {
+      const child = runNode(folder, 'xds-2', 'xds/main.ts', {
+        ...shared,
+        GATEWAY_REPLICA: 'xds-2',
+        GATEWAY_XDS_GRPC_LISTEN: `127.0.0.1:${xds.grpc}`,
+        GATEWAY_XDS_HTTP_LISTEN: `127.0.0.1:${xds.http}`,
+        GATEWAY_EDGE_ADDRESS: '127.0.0.1',
+        GATEWAY_PORT: String(port),
+        GATEWAY_TLS_PORT: String(tlsPort),
+        GATEWAY_TLS_CERT_FILE: join(folder, 'tls', 'server.pem'),
+        GATEWAY_TLS_KEY_FILE: join(folder, 'tls', 'server.key'),
+        GATEWAY_ACCESS_LOG: accessLog,
+      });
+      return { child, ready: untilOk(`http://127.0.0.1:${xds.http}/health`, 'xds-2') };
+    },
   });
-  stack.defer(() => end(xdsProcess, 'SIGKILL').then(() => {}));
   const replicas = [await newReplica('authz-2'), await newReplica('authz-3')] as const;
-  await Promise.all(replicas.map((replica) => replica.start()));
+  await Promise.all([xdsReplica, ...replicas].map((replica) => replica.start()));
 
   async function newReplica(name: string) {
     const ports = { grpc: await freePort(), http: await freePort() };
@@ -70,21 +79,11 @@ export async function startTwoAuthz(gateway: RunningGateway): Promise<TwoAuthz> 
       GATEWAY_EMAIL_VERIFICATION: 'off',
       GATEWAY_PUBLIC_URL: publicUrl,
     };
-    let child: ChildProcess | undefined;
-    stack.defer(async () => void (child !== undefined && (await end(child, 'SIGKILL'))));
-    return {
-      name,
-      ports,
-      start: async () => {
-        child = runNode(folder, name, 'src/authz/main.ts', env);
-        await untilOk(`http://127.0.0.1:${ports.http}/ready`, name);
-      },
-      stop: async () => {
-        const startedAt = performance.now();
-        const code = child === undefined ? null : await end(child, 'SIGTERM');
-        return { code, tookMs: performance.now() - startedAt };
-      },
+    const start = () => {
+      const child = runNode(folder, name, 'src/authz/main.ts', env);
+      return { child, ready: untilOk(`http://127.0.0.1:${ports.http}/ready`, name) };
     };
+    return { ports, ...restartable(stack, { name, start }) };
   }
 
   const bootstrap = join(folder, 'envoy', 'two-authz.json');
@@ -113,8 +112,10 @@ export async function startTwoAuthz(gateway: RunningGateway): Promise<TwoAuthz> 
   };
   return {
     http,
+    https: `https://127.0.0.1:${tlsPort}`,
     accessLog,
     replicas,
+    xds: xdsReplica,
     admin,
     untilHealthy: async () =>
       void (await until(areHealthy, {
@@ -122,6 +123,31 @@ export async function startTwoAuthz(gateway: RunningGateway): Promise<TwoAuthz> 
         what: 'Envoy to take both replicas for healthy',
       })),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** A program that is ended with the rest, however often it was started. */
+function restartable(
+  stack: AsyncDisposableStack,
+  program: {
+    readonly name: string;
+    readonly start: () => { readonly child: ChildProcess; readonly ready: Promise<void> };
+  },
+): Replica {
+  let child: ChildProcess | undefined;
+  stack.defer(async () => void (child !== undefined && (await end(child, 'SIGKILL'))));
+  return {
+    name: program.name,
+    start: async () => {
+      const started = program.start();
+      child = started.child;
+      await started.ready;
+    },
+    stop: async (signal = 'SIGTERM') => {
+      const startedAt = performance.now();
+      const code = child === undefined ? null : await end(child, signal);
+      return { code, tookMs: performance.now() - startedAt };
+    },
   };
 }
 

@@ -42,6 +42,10 @@ const worlds: fc.Arbitrary<World> = fc.record({
   assignments: fc.array(assignment, { maxLength: 8 }),
   revokedSessions: fc.subarray(['ses_1']),
   placements: fc.record({ acme: placed, globex: placed }),
+  shards: fc.record({
+    runner: fc.subarray(['s1', 's2', 's3']),
+    projection: fc.constant(['s4']),
+  }),
 });
 const field = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom('order', 'invoice').map((value) => [value]) },
@@ -56,7 +60,7 @@ const token = fc.record({
 const idHeader = fc.constantFrom('order', 'invoice', 'order', 'not an id', '', null);
 const asked = fc.record({
   row: fc.oneof(
-    fc.constantFrom(rowOf('command.submit'), rowOf('query.read')),
+    fc.constantFrom(rowOf('command.submit'), rowOf('query.read'), rowOf('runner.post')),
     fc.constantFrom(...ENDPOINTS.filter(({ target }) => target !== 'envoy')),
   ),
   token: fc.option(token, { nil: undefined, freq: 8 }),
@@ -66,6 +70,11 @@ const asked = fc.record({
   ),
   resource: fc.constantFrom('order', 'invoice', 'xyz'),
   message: fc.record({ aggregate_type: field, aggregate_id: field, command_id: field }),
+  shards: fc.oneof(
+    { weight: 2, arbitrary: fc.constant(undefined) },
+    { weight: 2, arbitrary: fc.constantFrom('s1', 's3', 's4').map((name) => [name]) },
+    fc.constantFrom([''], ['S1'], ['s1', 's1'], ['runner/s1']),
+  ),
   ids: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, fc.array(idHeader, { maxLength: 2 })),
 });
 
@@ -86,6 +95,9 @@ describe('decisions', () => {
       'allow api',
       'allow aggregate/s1',
       'allow projection/s2',
+      // Where nobody is placed: only its name leads there.
+      'allow runner/s3',
+      'not_found',
       'tenant_forbidden',
       'right_missing',
       'tenant_unplaced',
@@ -111,10 +123,22 @@ describe('decisions', () => {
           })),
           { ...world, users: world.users.slice(1) },
           { ...world, placements: {} },
+          { ...world, shards: {} },
         ];
         for (const less of smaller) expect(answerOf(less, row, question)).not.toMatch(/^allow/);
         const { token: _token, ...anonymous } = question;
         expect(answerOf(world, row, anonymous)).not.toMatch(/^allow/);
+      }),
+      { numRuns: 1_500 },
+    );
+  });
+
+  it('never let a shard be named by what is held in a tenant, whatever is held there', () => {
+    fc.assert(
+      fc.property(worlds, asked, fc.constantFrom('s1', 's2', 's3'), (world, { row: _row, ...rest }, shard) => {
+        const row = rowOf('runner.get');
+        const inTenants = { ...world, assignments: world.assignments.filter(({ tenant }) => tenant !== null) };
+        expect(answerOf(inTenants, row, questionOf(row, { ...rest, shards: [shard] }))).not.toMatch(/^allow|not_found/);
       }),
       { numRuns: 1_500 },
     );

@@ -37,6 +37,8 @@ function read(bytes: Uint8Array): Answer {
 const headersOf = (options: readonly Option[] = []) =>
   Object.fromEntries(options.map(({ header }) => [header.key, header.value]));
 
+const SHARD = { endpoints: [], protocol: 'http1' } as const;
+
 function ask(fixture: ReturnType<typeof checkFixture>, request: TestRequest) {
   const result = fixture.check.check(encodeCheck(checkJson(request)));
   if (result.kind === 'wait') throw new Error(`waits for ${result.revision}`);
@@ -69,7 +71,9 @@ describe('an allowed request', () => {
     expect(new Set(answer.ok_response?.headers.map((option) => option.append_action))).toEqual(
       new Set(['OVERWRITE_IF_EXISTS_OR_ADD']),
     );
-    expect(answer.ok_response?.headers_to_remove).toEqual(['authorization', 'cookie', 'x-command-id']);
+    expect(answer.ok_response?.headers_to_remove).toEqual([
+      ...['authorization', 'cookie', 'x-runner-shard', 'x-command-id'],
+    ]);
     expect(answer.dynamic_metadata).toEqual({
       decision_id: ok['x-decision-id'],
       outcome: 'allow',
@@ -103,7 +107,48 @@ describe('an allowed request', () => {
       headers: [bearer(fixture.tokenOf('usr_member')), ['x-tenant-id', 'acme'], [name, 'key:1']],
     });
     expect(ok).toMatchObject({ 'x-command-id': 'key:1', 'x-gateway-command-id': '["key:1"]' });
-    expect(answer.ok_response?.headers_to_remove).toEqual(['authorization', 'cookie']);
+    expect(answer.ok_response?.headers_to_remove).toEqual(['authorization', 'cookie', 'x-runner-shard']);
+  });
+
+  it('goes to the runner shard that a platform admin names, with the tenant if one is named, and with no epoch', () => {
+    const fixture = checkFixture();
+    const shards = { aggregate: new Map(), projection: new Map(), runner: new Map([['s2', SHARD]]) };
+    fixture.source.push({ ...snapshotOf(8, { acme: { runner: at('s1', 3) } }), shards });
+    const ask8 = (user: string, headers: readonly (readonly [string, string])[]) =>
+      ask(fixture, {
+        path: '/admin/runner/pause',
+        extensions: { stamp: '8', target: 'runner' },
+        headers: [bearer(fixture.tokenOf(user)), ...headers],
+      });
+    const named = ask8('usr_admin', [['x-runner-shard', 's2']]);
+    expect(named.ok).toEqual({
+      'x-gateway-cluster': 'runner/s2',
+      'x-principal-id': 'usr_admin',
+      'x-principal-kind': 'user',
+      'x-decision-id': expect.any(String),
+    });
+    expect(named.answer.ok_response?.headers_to_remove).toEqual([
+      ...['authorization', 'cookie', 'x-runner-shard', 'x-command-id', 'x-placement-epoch'],
+    ]);
+    expect(named.answer.dynamic_metadata).toMatchObject({ cluster: 'runner/s2', revision: '8' });
+    const both = ask8('usr_admin', [
+      ['x-runner-shard', 's2'],
+      ['x-tenant-id', 'acme'],
+    ]);
+    expect(both.ok).toMatchObject({ 'x-gateway-cluster': 'runner/s2', 'x-tenant-id': 'acme' });
+    expect(both.ok).not.toHaveProperty('x-placement-epoch');
+    expect(ask8('usr_admin', [['x-tenant-id', 'acme']]).ok).toMatchObject({
+      'x-gateway-cluster': 'runner/s1',
+      'x-placement-epoch': '3',
+    });
+    expect(ask8('usr_admin', [['x-runner-shard', 's1']]).problem).toMatchObject({ code: 'not_found' });
+    for (const headers of [[['x-runner-shard', 'runner/s2']], [...Array(2).fill(['x-runner-shard', 's2'])]] as const) {
+      expect(ask8('usr_admin', headers).problem).toMatchObject({
+        code: 'validation_failed',
+        errors: [{ pointer: '/headers/x-runner-shard', code: 'pattern' }],
+      });
+    }
+    expect(ask8('usr_member', [['x-runner-shard', 's2']]).problem).toMatchObject({ code: 'right_missing' });
   });
 
   it('reads headers from the plain map as well as from the raw one', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compileEndpoints } from '#domain/access/match-endpoint.ts';
 import { ENDPOINTS } from '#domain/endpoints.ts';
-import { CONTEXT_EXTENSION } from '../../../src/authz/ext-authz/wire/scan-check-request.ts';
+import { CONTEXT_EXTENSION } from '../../../src/authz/ext-authz/wire/check-request-names.ts';
 import { FIELD_EXTRACTION } from '../../../src/authz/ext-authz/wire/scan-extracted-fields.ts';
 import { extAuthz } from '../../../xds/translate/filters/ext-authz.ts';
 import { CONTEXT, FILTERS } from '../../../xds/translate/names.ts';
@@ -56,6 +56,7 @@ test('Envoy sends every header that a decision or its answer is made of', () => 
     'content-type',
     'x-command-id',
     'idempotency-key',
+    'x-runner-shard',
     'x-envoy-original-method',
   ]) {
     expect(filter).toContain(`"exact":"${name}"`);

@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { renderBootstrap } from '../../../src/launcher/envoy-bootstrap.ts';
+import { renderBootstrap, renderSecret } from '../../../src/launcher/envoy-bootstrap.ts';
 
 const YAML = `
 node: { id: envoy, cluster: gateway }
@@ -79,4 +80,56 @@ test('a file without one of the clusters, or that is no bootstrap, is refused', 
   expect(() => renderBootstrap(YAML, missing)).toThrow('no static cluster "authz_api"');
   expect(() => renderBootstrap('[]', VALUES)).toThrow('the bootstrap is not a mapping');
   expect(() => renderBootstrap('static_resources: { clusters: 3 }', VALUES)).toThrow('clusters is not a list');
+});
+
+const TLS_YAML = `
+static_resources:
+  clusters:
+    - name: xds
+      transport_socket:
+        typed_config: { sds: [{ path_config_source: { path: /etc/envoy/sds-trust.yaml } }], other: /etc/envoyage }
+    - { name: plain }
+`;
+
+test('TLS of the static clusters reads the SDS files of this machine, or is taken out', () => {
+  const rendered = (secretsFolder?: string) =>
+    JSON.parse(renderBootstrap(TLS_YAML, { nodeId: 'e', admin: VALUES.admin, clusters: {}, secretsFolder }))
+      .static_resources.clusters;
+  expect(rendered('/data/envoy')).toEqual([
+    {
+      name: 'xds',
+      transport_socket: {
+        typed_config: { sds: [{ path_config_source: { path: '/data/envoy/sds-trust.yaml' } }], other: '/etc/envoyage' },
+      },
+    },
+    { name: 'plain' },
+  ]);
+  expect(rendered()).toEqual([{ name: 'xds' }, { name: 'plain' }]);
+});
+
+test('the SDS files that are shipped get the paths of this machine', async () => {
+  const files = { ca: '/pki/ca.pem', certificate: '/pki/envoy-1.pem', key: '/pki/envoy-1.key' };
+  const rendered = async (name: string) =>
+    JSON.parse(renderSecret(await readFile(new URL(`../../../envoy/${name}`, import.meta.url), 'utf8'), files))
+      .resources[0];
+  expect(await rendered('sds-identity.yaml')).toMatchObject({
+    tls_certificate: {
+      certificate_chain: { filename: files.certificate },
+      private_key: { filename: files.key },
+      watched_directory: { path: '/pki' },
+    },
+  });
+  expect(await rendered('sds-trust.yaml')).toMatchObject({
+    validation_context: { trusted_ca: { filename: files.ca }, watched_directory: { path: '/pki' } },
+  });
+});
+
+test('an address by name is looked up, one by number is not', () => {
+  const typeOf = (host: string): unknown => {
+    const rendered = renderBootstrap(YAML, { ...VALUES, clusters: { otlp: { host, port: 4317 } } });
+    return JSON.parse(rendered).static_resources.clusters[2].type;
+  };
+  expect(typeOf('collector')).toBe('STRICT_DNS');
+  expect(typeOf('127.0.0.1')).toBe('STATIC');
+  expect(typeOf('::1')).toBe('STATIC');
 });

@@ -6,7 +6,8 @@ import { readNodeConfig } from '../../nodes/config.ts';
 describe('readNodeConfig', () => {
   it('reads the three settings', () => {
     const config = readNodeConfig({ NODE_KIND: 'runner', NODE_SHARD: 's2', NODE_LISTEN: '127.0.0.1:0' });
-    expect(config).toEqual({ kind: 'runner', shard: 's2', host: '127.0.0.1', port: 0, logLevel: 'info' });
+    const tracing = { endpoint: undefined, samplePercent: 100 };
+    expect(config).toEqual({ kind: 'runner', shard: 's2', host: '127.0.0.1', port: 0, logLevel: 'info', tracing });
   });
 
   it('names every mistake at once', () => {

@@ -5,6 +5,7 @@ import type { Shard } from '#domain/routing/types.ts';
 import { type JsonObject, overAds, seconds, typed } from '../json.ts';
 import { loadAssignment } from './endpoint.ts';
 import { healthChecks, outlierDetection } from './health.ts';
+import { SHARD_TLS_DEFAULTS, type ShardTlsOptions, upstreamTls } from './tls.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
@@ -17,7 +18,7 @@ export const usesEds = (shard: Pick<Shard, 'endpoints'>): boolean =>
  * with fewer requests; one that fails is ejected for a while, by what it answers (outlier detection) and, where the
  * shard has a health check, by asking it.
  */
-export const shardCluster = (name: string, shard: Shard): JsonObject => ({
+export const shardCluster = (name: string, shard: Shard, tls: ShardTlsOptions = SHARD_TLS_DEFAULTS): JsonObject => ({
   name,
   ...(usesEds(shard) ? overEds() : byName(name, shard)),
   connect_timeout: seconds(shard.connectTimeoutMs ?? LIMITS.upstreamConnectTimeoutMs),
@@ -31,6 +32,7 @@ export const shardCluster = (name: string, shard: Shard): JsonObject => ({
   ...outlierDetection(shard.outlierDetection),
   ...healthChecks(name, shard),
   typed_extension_protocol_options: { [HTTP_OPTIONS]: typed(HTTP_OPTIONS, protocol(shard)) },
+  ...upstreamTls(name, shard, tls),
 });
 
 const overEds = (): JsonObject => ({

@@ -1,12 +1,9 @@
-import { HEADER } from '#domain/headers.ts';
 import { LIMITS } from '#domain/limits.ts';
+import { ATTRIBUTES, CHECK_REQUEST, HEADER_MAP, HEADER_VALUE, HTTP, NAMES, REQUEST } from './check-request-names.ts';
 import { LateText } from './late-text.ts';
-import { bytesTag, MALFORMED, MalformedMessage, ProtobufReader } from './protobuf-reader.ts';
+import { MALFORMED, MalformedMessage, ProtobufReader } from './protobuf-reader.ts';
 import { type ExtractedFields, ExtractedFieldsScanner } from './scan-extracted-fields.ts';
 import { scanPeerAddress } from './scan-peer-address.ts';
-
-/** The words by which the route table says which revision a request came by, and for which kind of target. */
-export const CONTEXT_EXTENSION = { stamp: 'stamp', target: 'target' } as const;
 
 /** What a decision needs of a `CheckRequest`; an absent text is ''. Reused: valid until the next scan. */
 export interface ScannedRequest {
@@ -25,41 +22,17 @@ export interface ScannedRequest {
   readonly message: ExtractedFields;
   readonly requestId: LateText;
   readonly correlationId: LateText;
+  /** The edge's span. */
+  readonly traceparent: LateText;
   readonly contentType: LateText;
   /** What names a command whose message does not. */
   readonly commandId: LateText;
   readonly idempotencyKey: LateText;
+  /** The shard that a platform admin asks for. */
+  readonly runnerShard: LateText;
   /** Address of the peer that Envoy accepted the request from. */
   readonly sourceAddress: LateText;
 }
-
-/** Field numbers of the Envoy API, v3: `CheckRequest` and what it is made of; each is the tag of its field. */
-const CHECK_REQUEST = { attributes: bytesTag(1) } as const;
-const ATTRIBUTES = {
-  source: bytesTag(1),
-  request: bytesTag(4),
-  contextExtensions: bytesTag(10),
-  metadata: bytesTag(11),
-} as const;
-const REQUEST = { http: bytesTag(2) } as const;
-const HTTP = { method: bytesTag(2), headers: bytesTag(3), path: bytesTag(4), headerMap: bytesTag(13) } as const;
-const HEADER_MAP = { headers: bytesTag(1) } as const;
-const HEADER_VALUE = { key: bytesTag(1), value: bytesTag(2), rawValue: bytesTag(3) } as const;
-
-const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
-const NAMES = {
-  authorization: ascii(HEADER.authorization),
-  tenantId: ascii(HEADER.tenantId),
-  requestId: ascii(HEADER.requestId),
-  correlationId: ascii(HEADER.correlationId),
-  contentType: ascii('content-type'),
-  commandId: ascii(HEADER.commandId),
-  idempotencyKey: ascii(HEADER.idempotencyKey),
-  originalMethod: ascii('x-envoy-original-method'),
-  originalPath: ascii('x-envoy-original-path'),
-  stamp: ascii(CONTEXT_EXTENSION.stamp),
-  target: ascii(CONTEXT_EXTENSION.target),
-} as const;
 
 /**
  * Reads `envoy.service.auth.v3.CheckRequest` in place, without making objects of it. Unknown fields are skipped, parts
@@ -82,9 +55,11 @@ export class CheckRequestScanner {
     message: { aggregate_type: [], aggregate_id: [], command_id: [] },
     requestId: new LateText(this.#reader),
     correlationId: new LateText(this.#reader),
+    traceparent: new LateText(this.#reader),
     contentType: new LateText(this.#reader),
     commandId: new LateText(this.#reader),
     idempotencyKey: new LateText(this.#reader),
+    runnerShard: new LateText(this.#reader),
     sourceAddress: new LateText(this.#reader),
   };
 
@@ -116,9 +91,11 @@ export class CheckRequestScanner {
     found.tenantHeaders.length = 0;
     found.requestId.clear();
     found.correlationId.clear();
+    found.traceparent.clear();
     found.contentType.clear();
     found.commandId.clear();
     found.idempotencyKey.clear();
+    found.runnerShard.clear();
     found.sourceAddress.clear();
     found.transcoded = false;
     found.originalPath.clear();
@@ -255,6 +232,7 @@ export class CheckRequestScanner {
         return;
       case NAMES.tenantId.length:
         if (this.#keyIs(NAMES.tenantId)) found.tenantHeaders.push(this.#value());
+        else if (this.#keyIs(NAMES.traceparent)) found.traceparent.take();
         return;
       case NAMES.requestId.length:
         if (this.#keyIs(NAMES.requestId)) found.requestId.take();
@@ -263,6 +241,9 @@ export class CheckRequestScanner {
         return;
       case NAMES.correlationId.length:
         if (this.#keyIs(NAMES.correlationId)) found.correlationId.take();
+        return;
+      case NAMES.runnerShard.length:
+        if (this.#keyIs(NAMES.runnerShard)) found.runnerShard.take();
         return;
       case NAMES.idempotencyKey.length:
         if (this.#keyIs(NAMES.idempotencyKey)) found.idempotencyKey.take();

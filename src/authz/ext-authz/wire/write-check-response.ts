@@ -10,6 +10,8 @@ export interface OkAnswer {
   readonly headers: readonly Pair[];
   /** Request headers to take away, made by {@link headersToRemove}. */
   readonly removed: Buffer;
+  /** Headers that the response to the client gets, whoever makes it; most have none. */
+  readonly responseHeaders?: readonly Pair[] | undefined;
   readonly metadata: readonly Pair[];
 }
 
@@ -26,7 +28,7 @@ export interface DeniedAnswer {
 /** Field numbers of the Envoy API, v3. */
 const CHECK_RESPONSE = { status: 1, denied: 2, ok: 3, dynamicMetadata: 4 } as const;
 const STATUS = { code: 1 } as const;
-const OK = { headers: 2, headersToRemove: 5 } as const;
+const OK = { headers: 2, headersToRemove: 5, responseHeaders: 6 } as const;
 const DENIED = { status: 1, headers: 2, body: 3 } as const;
 const HTTP_STATUS = { code: 1 } as const;
 const HEADER_OPTION = { header: 1, appendAction: 3 } as const;
@@ -43,6 +45,7 @@ export function writeOk(answer: OkAnswer): Buffer {
   writer.begin();
   writeMetadata(answer.metadata);
   const mark = writer.mark();
+  if (answer.responseHeaders !== undefined) writeHeaders(OK.responseHeaders, answer.responseHeaders);
   writer.raw(answer.removed);
   writeHeaders(OK.headers, answer.headers);
   writer.message(CHECK_RESPONSE.ok, mark);

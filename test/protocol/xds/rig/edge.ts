@@ -7,6 +7,7 @@ import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import { makeAuthority, makeServerCertificate } from '../../../../src/launcher/data/make-certificates.ts';
 import { type AdsServer, startAdsServer } from '../../../../xds/ads/server.ts';
 import { ControlPlane } from '../../../../xds/control-plane.ts';
+import { clientStatusService } from '../../../../xds/csds/client-status-service.ts';
 import { createEncoder, createMessageEncoder } from '../../../../xds/encode.ts';
 import { edgeListeners, edgeRoutes, edgeSecret, TRANSLATORS } from '../../../../xds/resources.ts';
 import { createRouteStamper } from '../../../../xds/route-stamper.ts';
@@ -108,8 +109,9 @@ export async function startEdge(): Promise<Edge> {
       ]),
     ),
   }));
+  const services = [clientStatusService({ registry, sessions: () => controlPlane.sessions() })];
   const ads = stack.use(
-    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, host: controlPlane, log: silentLog }),
+    await startAdsServer({ listen: { host: '127.0.0.1', port: 0 }, host: controlPlane, services, log: silentLog }),
   );
   const envoy = stack.use(
     await startEnvoy({

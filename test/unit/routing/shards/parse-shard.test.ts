@@ -14,7 +14,7 @@ import {
   shardDocument,
 } from '#domain/routing/shard-settings.ts';
 import type { Shard } from '#domain/routing/types.ts';
-import { shardsOf } from '../../../support/generators/shards.ts';
+import { shardsWithTlsOf } from '../../../support/generators/shards.ts';
 
 const endpoints = [{ address: '10.0.0.5', port: 9001 }];
 
@@ -88,6 +88,28 @@ describe('parseShard', () => {
       expect(accepted({ endpoints, health: { grpc } }, 'aggregate').health).toEqual(whole);
     }
     expect(accepted({ endpoints, outlier_detection: false }).outlierDetection).toBe(false);
+  });
+
+  it('reads TLS, the name to expect in lower case where it is a DNS name', () => {
+    const read = (tls: unknown) => accepted({ endpoints, tls }).tls;
+    expect(accepted({ endpoints }).tls).toBeUndefined();
+    expect(read(true)).toEqual({});
+    expect(read({})).toEqual({});
+    expect(read({ san: 'spiffe://Example.org/A' })).toEqual({ san: 'spiffe://Example.org/A' });
+    expect(read({ san: 'Node.Example', server_name: 'SNI.Example' })).toEqual({
+      san: 'node.example',
+      serverName: 'sni.example',
+    });
+    expect(mistakesOf({ tls: false })).toEqual([['/tls', 'invalid_value']]);
+    expect(mistakesOf({ tls: 'on' })).toEqual([['/tls', 'wrong_type']]);
+    for (const san of ['', '10.0.0.1', 'a b', 'spiffe://', '://x', 'Spiffe://a b', `spiffe://${'a'.repeat(2_048)}`]) {
+      expect(mistakesOf({ tls: { san } }), san).toEqual([['/tls/san', 'invalid_value']]);
+    }
+    expect(mistakesOf({ tls: { san: 1, server_name: 'spiffe://a/b', sni: 'a' } })).toEqual([
+      ['/tls/sni', 'unknown_member'],
+      ['/tls/san', 'wrong_type'],
+      ['/tls/server_name', 'invalid_value'],
+    ]);
   });
 
   it('reports every mistake at once, each with its pointer', () => {
@@ -173,7 +195,9 @@ describe('parseShard', () => {
   });
 });
 
-const shards = fc.constantFrom(...SERVICE_KINDS).chain((kind) => shardsOf(kind).map((value) => ({ kind, value })));
+const shards = fc
+  .constantFrom(...SERVICE_KINDS)
+  .chain((kind) => shardsWithTlsOf(kind).map((value) => ({ kind, value })));
 
 describe('the canonical form', () => {
   it('has not changed for shards without settings', () => {
@@ -228,6 +252,8 @@ describe('shareDirectory', () => {
       { protocol: 'h2', health: { grpc: true } },
       { protocol: 'h2', health: { grpc: { service: 'a' } } },
       { outlier_detection: false },
+      { tls: true },
+      { tls: { san: 'a' } },
       { outlier_detection: { consecutive_5xx: 4 } },
       { outlier_detection: { consecutive_gateway_failures: 4 } },
       { circuit_breakers: { max_retries: 4 } },

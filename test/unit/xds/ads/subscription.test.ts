@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '#domain/limits.ts';
 import type { DeltaRequest } from '../../../../xds/ads/delta-request.ts';
-import { type Delta, Subscription } from '../../../../xds/ads/subscription.ts';
+import { Subscription } from '../../../../xds/ads/subscription.ts';
+import type { Delta } from '../../../../xds/ads/subscription-terms.ts';
 import type { Resource } from '../../../../xds/snapshot/resource.ts';
 import { ResourceTable } from '../../../../xds/snapshot/resource-table.ts';
 
@@ -31,6 +32,7 @@ function setUp(options: { readonly mayRemove?: () => boolean; readonly isReady?:
     mayRemove: options.mayRemove ?? (() => true),
     ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
     nextNonce: () => `n${++nonces}`,
+    nowMs: () => 1_000,
   });
   return { table, subscription };
 }

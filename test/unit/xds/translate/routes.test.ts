@@ -140,6 +140,24 @@ describe('the route table', () => {
     }
   });
 
+  it('gives each kind of shard the time that its rows say, which must be one', () => {
+    const times = { aggregate: 3_000, projection: 4_000, runner: 5_000 } as const;
+    const rows = ENDPOINTS.map((row) =>
+      row.target === 'api' || row.target === 'envoy' ? row : { ...row, timeoutMs: times[row.target] },
+    );
+    const made: readonly Route[] = Object(routeConfiguration(rows, 17)).virtual_hosts[0].routes;
+    const timesOf = (name: string) =>
+      made.filter((route) => route.name === name).map(({ route }) => Object(route).timeout);
+    expect(['aggregate-repeatable', 'aggregate', 'projection', 'runner'].flatMap(timesOf)).toEqual([
+      '3s',
+      '3s',
+      '4s',
+      '5s',
+    ]);
+    const differing = ENDPOINTS.map((row) => (row.id === 'runner.put' ? { ...row, timeoutMs: 1 } : row));
+    expect(() => routeConfiguration(differing, 17)).toThrow(/runner\.put.* differ in time/);
+  });
+
   it('repeats what may have been processed only for commands with an id', () => {
     const at = '/aggregate.gateway.v1.CommandService/SubmitCommand';
     const retryOn = (id?: string): unknown => {

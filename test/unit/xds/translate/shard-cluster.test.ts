@@ -9,7 +9,7 @@ import { loadRegistry } from '#platform/proto-registry.ts';
 import { createMessageEncoder } from '../../../../xds/encode.ts';
 import { shardCluster, usesEds } from '../../../../xds/translate/cluster/cluster.ts';
 import { loadAssignment } from '../../../../xds/translate/cluster/endpoint.ts';
-import { shardsOf } from '../../../support/generators/shards.ts';
+import { shardsWithTlsOf } from '../../../support/generators/shards.ts';
 
 const registry = loadRegistry([readFileSync(new URL('../../../../proto/envoy-api.binpb', import.meta.url))]);
 const encode = createMessageEncoder(registry);
@@ -26,7 +26,9 @@ const cluster = (members: Record<string, unknown>, kind: ServiceKind = 'projecti
 
 describe('shardCluster', () => {
   it('is valid by the rules of the Envoy API for every shard that the parser takes', () => {
-    const shards = fc.constantFrom(...SERVICE_KINDS).chain((kind) => shardsOf(kind).map((value) => ({ kind, value })));
+    const shards = fc
+      .constantFrom(...SERVICE_KINDS)
+      .chain((kind) => shardsWithTlsOf(kind).map((value) => ({ kind, value })));
     fc.assert(
       fc.property(shards, ({ kind, value }) => {
         const shard = parsed(value, kind);
@@ -139,5 +141,52 @@ describe('shardCluster', () => {
     });
     expect(cluster({})).not.toHaveProperty('least_request_lb_config');
     expect(cluster({})).toMatchObject({ connect_timeout: '1s' });
+  });
+});
+
+describe('TLS to a shard', () => {
+  const made = (members: Record<string, unknown>, required = false) =>
+    Object(
+      shardCluster(
+        'projection/s1',
+        parsed({ endpoints: [{ address: '10.0.0.5', port: 1 }], ...members }, 'projection'),
+        {
+          required,
+          secretsFolder: '/secrets',
+        },
+      ),
+    ).transport_socket?.typed_config;
+  const expected = (members: Record<string, unknown>, required?: boolean) =>
+    made(members, required).common_tls_context.combined_validation_context.default_validation_context
+      .match_typed_subject_alt_names;
+
+  it('is there when the document or the gateway wants it, and not otherwise', () => {
+    expect(made({})).toBeUndefined();
+    expect(made({ tls: true })).toBeDefined();
+    expect(made({}, true)).toEqual(made({ tls: true }));
+  });
+
+  it('expects the name of this very shard, or the one that the document gives', () => {
+    const uri = (exact: string) => [{ san_type: 'URI', matcher: { exact } }];
+    expect(expected({}, true)).toEqual(uri('spiffe://gateway/node/projection/s1'));
+    expect(expected({ tls: { san: 'spiffe://other/x' } }, true)).toEqual(uri('spiffe://other/x'));
+    expect(expected({ tls: { server_name: 'a.b' } })).toEqual([{ san_type: 'DNS', matcher: { exact: 'a.b' } }]);
+    expect(expected({ tls: { server_name: 'a.b', san: 'c.d' } })).toEqual([
+      { san_type: 'DNS', matcher: { exact: 'c.d' } },
+    ]);
+    expect(made({ tls: { server_name: 'a.b' } }).sni).toBe('a.b');
+    expect(made({ tls: true })).not.toHaveProperty('sni');
+  });
+
+  it('holds no key: Envoy reads its own files', () => {
+    const text = JSON.stringify(made({ tls: true }));
+    expect(text).toContain('"path":"/secrets/sds-identity.yaml"');
+    expect(text).toContain('"path":"/secrets/sds-trust.yaml"');
+    expect(text).not.toMatch(/inline|PRIVATE|private_key/);
+  });
+
+  it('offers the protocol that the shard speaks', () => {
+    expect(made({ tls: true }).common_tls_context.alpn_protocols).toEqual(['http/1.1']);
+    expect(made({ tls: true, protocol: 'h2' }).common_tls_context.alpn_protocols).toEqual(['h2']);
   });
 });

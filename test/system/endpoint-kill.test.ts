@@ -1,0 +1,135 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ask, assign, bootstrapAdmin, type Person, signUp } from '../support/edge-client.ts';
+import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { type EndpointProcess, startPair, withPair } from '../support/load/endpoint-process.ts';
+import { type Flow, isRepeatable, startTraffic, type TrafficAnswer } from '../support/load/traffic.ts';
+import { until } from '../support/wait.ts';
+
+/**
+ * One of the two endpoints of a shard is killed under load, several times (design section 5.6): what may be repeated
+ * does not fail, and what may not be repeated is executed once at most, whatever it was answered.
+ */
+const TENANT = 'acme';
+const REQUESTS_PER_SECOND = 320;
+const KILLS_COUNT = 4;
+/** Between a kill and the start, and between that and the next kill. */
+const PAUSE_MS = 1_500;
+/** More than the buffer of a connection: a repeat needs the whole body. */
+const LARGE_BYTES = 200_000;
+
+const FLOWS: readonly Flow[] = [
+  { name: 'query http1', kind: 'query', wire: 'http1', tls: false },
+  { name: 'command grpc', kind: 'command', wire: 'grpc', tls: false, id: 'message' },
+  { name: 'query http2 tls', kind: 'query', wire: 'http2', tls: true },
+  { name: 'command json', kind: 'command', wire: 'http1', tls: true, id: 'message' },
+  { name: 'command json key', kind: 'command', wire: 'http2', tls: false, id: 'key' },
+  { name: 'command grpc key', kind: 'command', wire: 'grpc', tls: true, id: 'key' },
+  { name: 'command json without id', kind: 'command', wire: 'http1', tls: false, id: 'none' },
+  { name: 'command grpc without id', kind: 'command', wire: 'grpc', tls: false, id: 'none' },
+  { name: 'runner', kind: 'runner', wire: 'http1', tls: false },
+  { name: 'runner http2', kind: 'runner', wire: 'http2', tls: false },
+  { name: 'command json large', kind: 'command', wire: 'http1', tls: false, id: 'message', padBytes: LARGE_BYTES },
+];
+
+let gateway: RunningGateway;
+let http: string;
+let admin: Person;
+let member: Person;
+let pair: readonly [EndpointProcess, EndpointProcess];
+
+beforeAll(async () => {
+  gateway = await startGateway();
+  ({ http } = await gateway.run());
+  admin = await bootstrapAdmin(gateway);
+  member = await signUp(http, 'member@example.com');
+  await assign(http, admin, member, TENANT, 'tenant-admin');
+  pair = await startPair(gateway.dataFolder);
+});
+afterAll(async () => {
+  await Promise.all((pair ?? []).map((endpoint) => endpoint[Symbol.asyncDispose]()));
+  await gateway?.[Symbol.asyncDispose]();
+});
+
+async function publishPair(hasHealth: boolean): Promise<void> {
+  const { body } = await ask(http, '/admin/routing?include=document', { token: admin.token });
+  const document = withPair(Object(body['document']), pair, { tenants: [TENANT], hasHealth });
+  const published = await ask(http, '/admin/routing/revisions', { token: admin.token, body: document });
+  expect(published.status, published.text).toBe(200);
+}
+
+/** Requests of all kinds, while each endpoint is killed in turn. */
+async function killUnderLoad(): Promise<readonly TrafficAnswer[]> {
+  const { https, ca } = await gateway.run();
+  await using traffic = startTraffic({
+    ...{ http, https, ca, token: member.token, tenants: [TENANT], flows: FLOWS },
+    ...{ requestsPerSecond: REQUESTS_PER_SECOND, delayMs: 20 },
+  });
+  await until(() => traffic.answers.length > REQUESTS_PER_SECOND, { deadlineMs: 30_000, what: 'the load to begin' });
+  for (let kill = 0; kill < KILLS_COUNT; kill += 1) {
+    const endpoint = pair[kill % 2 === 0 ? 0 : 1];
+    const before = (await endpoint.executed()).length;
+    await endpoint.kill();
+    await sleep(PAUSE_MS);
+    await endpoint.start();
+    await until(async () => (await endpoint.executed()).length > before, {
+      deadlineMs: 40_000,
+      what: 'the endpoint to be asked again',
+    });
+    await sleep(PAUSE_MS);
+  }
+  await traffic.stop();
+  return [...traffic.answers];
+}
+
+/** The access log's lines of these requests. */
+async function explained(answers: readonly TrafficAnswer[]): Promise<string> {
+  const text = await readFile(join(gateway.dataFolder, 'logs', 'access.log'), 'utf8');
+  const lines = answers.slice(0, 10).map((answer) => {
+    const line = text.split('\n').find((each) => each.includes(`"${answer.id}"`));
+    return `${JSON.stringify(answer)}\n  ${line ?? 'no line'}`;
+  });
+  return lines.join('\n');
+}
+
+/** How often each marker was executed, by both endpoints in all of their lives. */
+async function executions(): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  for (const line of [...(await pair[0].executed()), ...(await pair[1].executed())]) {
+    const marker = line.split(' ')[1] ?? '';
+    counts.set(marker, (counts.get(marker) ?? 0) + 1);
+  }
+  return counts;
+}
+
+describe('kill -9 of one of two endpoints under load', () => {
+  it.each([
+    ['without a health check', false],
+    ['with a health check', true],
+  ])('fails nothing that may be repeated and repeats nothing that may not, %s', async (name, hasHealth) => {
+    await publishPair(hasHealth);
+    const answers = await killUnderLoad();
+    const executed = await executions();
+    const flows = new Map(FLOWS.map((flow) => [flow.name, flow]));
+    const of = (isWanted: (flow: Flow) => boolean) =>
+      answers.filter(({ flow }) => isWanted(flows.get(flow) ?? ({ kind: 'query' } as Flow)));
+    const figures = FLOWS.map((flow) => {
+      const own = answers.filter((answer) => answer.flow === flow.name);
+      const twice = own.filter(({ id }) => (executed.get(id) ?? 0) > 1).length;
+      const wrong = own.filter(({ isRight }) => !isRight).length;
+      return `${flow.name}: ${own.length} sent, ${wrong} failed, ${twice} executed twice, max ${Math.round(Math.max(...own.map(({ tookMs }) => tookMs)))} ms`;
+    });
+    process.stdout.write(`${name}\n  ${figures.join('\n  ')}\n`);
+
+    const failed = of(isRepeatable).filter(({ isRight }) => !isRight);
+    expect(failed.length, await explained(failed)).toBe(0);
+    for (const answer of of(({ id }) => id === 'none')) expect(executed.get(answer.id)).toBeUndefined();
+    const repeated = of(({ kind }) => kind === 'runner').filter(({ id }) => (executed.get(id) ?? 0) > 1);
+    expect(repeated.length, await explained(repeated)).toBe(0);
+    for (const answer of of(({ kind }) => kind !== 'query').filter(({ isRight }) => isRight)) {
+      if (flows.get(answer.flow)?.id !== 'none') expect(executed.get(answer.id), answer.id).toBeGreaterThanOrEqual(1);
+    }
+  });
+});
