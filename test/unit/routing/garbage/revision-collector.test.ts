@@ -9,9 +9,9 @@ import { publishChanges, publishDocument, rollback } from '#app/publish-revision
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import { createLog } from '#platform/log.ts';
 import type { KeyValueStore } from '#ports/key-value-store.ts';
-import { FaultyStore } from '../../support/faulty-store.ts';
-import { draftOf, routingDocument } from '../../support/routing.ts';
-import { until } from '../../support/wait.ts';
+import { FaultyStore } from '../../../support/faulty-store.ts';
+import { draftOf, routingDocument } from '../../../support/routing.ts';
+import { until } from '../../../support/wait.ts';
 
 const log = createLog({ service: 'test', level: 'silent' });
 const clock = { nowMs: () => 0 };
