@@ -85,8 +85,7 @@ function internalTls(read: EnvReader): Pick<AuthzConfig, 'internalTls' | 'apiLis
 }
 
 function signInFailures(read: EnvReader): SignInFailurePolicies {
-  const count = (name: string, fallback: number) =>
-    read.integer(name, { min: 1, max: LIMITS.signInFailuresMaxCount, fallback });
+  const count = (name: string, max: number, fallback: number) => read.integer(name, { min: 1, max, fallback });
   const delays = {
     firstDelayMs:
       1_000 *
@@ -96,12 +95,12 @@ function signInFailures(read: EnvReader): SignInFailurePolicies {
   return {
     account: {
       ...delays,
-      freeFailures: count('GATEWAY_SIGN_IN_FAILURES', 10),
+      freeFailures: count('GATEWAY_SIGN_IN_FAILURES', LIMITS.signInFailuresMaxCount, 10),
       forgiveEveryMs: LIMITS.accountFailureForgivenMs,
     },
     client: {
       ...delays,
-      freeFailures: count('GATEWAY_SIGN_IN_FAILURES_PER_ADDRESS', 100),
+      freeFailures: count('GATEWAY_SIGN_IN_FAILURES_PER_ADDRESS', LIMITS.addressFailuresMaxCount, 100),
       forgiveEveryMs: LIMITS.clientFailureForgivenMs,
     },
   };

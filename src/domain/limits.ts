@@ -80,8 +80,12 @@ export const LIMITS = {
   emailMaxChars: 254,
   hashQueueMaxCount: 64,
   hashTimeoutMs: 10_000,
-  /** Failed sign-ins that may cost nothing, and how long one after many waits at most (NIST SP 800-63B-4, 3.2.2). */
+  /**
+   * Failed sign-ins on one account that may cost nothing, and how long one after many waits at most (NIST SP 800-63B-4,
+   * 3.2.2). Of one address, who may be many, more may.
+   */
   signInFailuresMaxCount: 100,
+  addressFailuresMaxCount: 100_000,
   signInDelayMaxMs: 3_600_000,
   /** Time in which one failure is forgiven: of an account, and of a client, who may be many behind one address. */
   accountFailureForgivenMs: 7_200_000,

@@ -67,6 +67,13 @@ function hasher(layout: Layout): Child {
   };
 }
 
+/** At home all clients, tests and load generators among them, come from one address: limits per address get room. */
+const LIMITS_FOR_ONE_ADDRESS = {
+  GATEWAY_RATE_ADDRESS: '600000/60s',
+  GATEWAY_RATE_CREDENTIALS: '60000/60s',
+  GATEWAY_SIGN_IN_FAILURES_PER_ADDRESS: '10000',
+} as const;
+
 function authz(layout: Layout): Child {
   const { data, config } = layout;
   const at = addressesOf(layout);
@@ -74,6 +81,9 @@ function authz(layout: Layout): Child {
   const env = {
     // Who runs the gateway at home need not read mails; anything else is set by hand.
     GATEWAY_EMAIL_VERIFICATION: config.environment['GATEWAY_EMAIL_VERIFICATION'] ?? 'off',
+    ...Object.fromEntries(
+      Object.entries(LIMITS_FOR_ONE_ADDRESS).map(([name, value]) => [name, config.environment[name] ?? value]),
+    ),
     GATEWAY_AUTHZ_GRPC_LISTEN: `unix:${sockets.authz}`,
     GATEWAY_AUTHZ_HTTP_LISTEN: at.loopback('authz.http'),
     GATEWAY_NATS_URL: at.nats,
