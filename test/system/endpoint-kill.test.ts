@@ -2,11 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ENDPOINTS } from '#domain/endpoints.ts';
 import { ask, assign, bootstrapAdmin, type Person, signUp } from '../support/edge-client.ts';
 import { type RunningGateway, startGateway } from '../support/launcher.ts';
 import { type EndpointProcess, startPair, withPair } from '../support/load/endpoint-process.ts';
 import { type Flow, isRepeatable, startTraffic, type TrafficAnswer } from '../support/load/traffic.ts';
 import { until } from '../support/wait.ts';
+import { startTwoAuthz } from './graceful/two-authz.ts';
 
 /**
  * One of the two endpoints of a shard is killed under load, several times (design section 5.6): what may be repeated
@@ -14,9 +16,9 @@ import { until } from '../support/wait.ts';
  */
 const TENANT = 'acme';
 const REQUESTS_PER_SECOND = 320;
-const KILLS_COUNT = 4;
+const KILLS_COUNT = 2;
 /** Between a kill and the start, and between that and the next kill. */
-const PAUSE_MS = 1_500;
+const PAUSE_MS = 1_000;
 /** More than the buffer of a connection: a repeat needs the whole body. */
 const LARGE_BYTES = 200_000;
 
@@ -85,8 +87,8 @@ async function killUnderLoad(): Promise<readonly TrafficAnswer[]> {
 }
 
 /** The access log's lines of these requests. */
-async function explained(answers: readonly TrafficAnswer[]): Promise<string> {
-  const text = await readFile(join(gateway.dataFolder, 'logs', 'access.log'), 'utf8');
+async function explained(answers: readonly TrafficAnswer[], log?: string): Promise<string> {
+  const text = await readFile(log ?? join(gateway.dataFolder, 'logs', 'access.log'), 'utf8');
   const lines = answers.slice(0, 10).map((answer) => {
     const line = text.split('\n').find((each) => each.includes(`"${answer.id}"`));
     return `${JSON.stringify(answer)}\n  ${line ?? 'no line'}`;
@@ -130,6 +132,48 @@ describe('kill -9 of one of two endpoints under load', () => {
     expect(repeated.length, await explained(repeated)).toBe(0);
     for (const answer of of(({ kind }) => kind !== 'query').filter(({ isRight }) => isRight)) {
       if (flows.get(answer.flow)?.id !== 'none') expect(executed.get(answer.id), answer.id).toBeGreaterThanOrEqual(1);
+    }
+  });
+});
+
+describe('kill -9 of one of two replicas of authz under load', () => {
+  it('fails nothing: a check that ended without an answer is asked again', async () => {
+    await using edge = await startTwoAuthz(gateway);
+    await edge.untilHealthy();
+    const flows = FLOWS.filter((flow) => isRepeatable(flow) && !flow.tls);
+    await using traffic = startTraffic({
+      ...{ http: edge.http, https: edge.https, ca: (await gateway.run()).ca, token: member.token },
+      ...{ tenants: [TENANT], flows, requestsPerSecond: REQUESTS_PER_SECOND, delayMs: 5 },
+    });
+    await until(() => traffic.answers.length > REQUESTS_PER_SECOND, { deadlineMs: 30_000, what: 'the load to begin' });
+    for (const replica of edge.replicas) {
+      await replica.stop('SIGKILL');
+      await sleep(PAUSE_MS);
+      await replica.start();
+      await edge.untilHealthy();
+    }
+    await traffic.stop();
+    const failed = traffic.answers.filter(({ isRight }) => !isRight);
+    expect(failed.length, await explained(failed, edge.accessLog)).toBe(0);
+  });
+});
+
+describe('a node that is slower than its row allows', () => {
+  it('is given up when the time is over', async () => {
+    const requests = [
+      ['runner.post', '/admin/runner/work', { delay_ms: 14_000, marker: 'slow' }],
+      ['query.read', '/v1/query/orders', { delay_ms: 14_000 }],
+    ] as const;
+    const startedAt = performance.now();
+    const ended = requests.map(async ([id, path, body]) => {
+      const { status, body: problem } = await ask(http, path, { token: member.token, tenant: TENANT, body });
+      return { id, status, code: problem['code'], tookMs: performance.now() - startedAt };
+    });
+    for (const { id, tookMs, ...answer } of await Promise.all(ended)) {
+      const timeoutMs = ENDPOINTS.find((row) => row.id === id)?.timeoutMs ?? 0;
+      expect([id, answer]).toEqual([id, { status: 504, code: 'upstream_timeout' }]);
+      expect(tookMs).toBeGreaterThanOrEqual(timeoutMs);
+      expect(tookMs).toBeLessThan(timeoutMs + 3_000);
     }
   });
 });

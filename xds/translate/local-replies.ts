@@ -11,6 +11,8 @@ interface Reply {
   readonly when: ReplyFilter;
   /** Never what Envoy says of an upstream: its words hold addresses. */
   readonly detail: string;
+  /** What the document has besides. */
+  readonly members?: JsonObject;
 }
 
 const ENVOYS_WORDS = '%LOCAL_REPLY_BODY%';
@@ -38,7 +40,18 @@ const EARLY = EARLY_BY_STATUS.map((reply): Reply => ({ ...reply, when: allOf(rep
 
 const UPSTREAM_FAULTS = ['UF', 'UC', 'UH', 'URX', 'UR', 'LR'];
 
+/** `/ready` of an Envoy that is ending, in the form in which the authz service says that it is not ready. */
+const DRAINING: Reply = {
+  code: 'routing_unavailable',
+  when: hasFlag('LH'),
+  detail: 'not ready: draining',
+  members: {
+    conditions: [{ name: 'draining', ok: false, detail: 'this gateway ends, and still serves what comes meanwhile' }],
+  },
+};
+
 const LATE: readonly Reply[] = [
+  DRAINING,
   { code: 'routing_unavailable', when: hasFlag('UAEX'), detail: 'no decision could be made about this request' },
   { code: 'upstream_timeout', when: anyOf(hasFlag('UT', 'DT', 'SI'), statusIs(504)), detail: 'no answer in time' },
   { code: 'overloaded', when: hasFlag('UO', 'OM'), detail: 'too many requests are under way' },
@@ -63,7 +76,7 @@ const LATE: readonly Reply[] = [
   { code: 'rate_limited', when: statusIs(429), detail: 'too many requests; try again later' },
   { code: 'headers_too_large', when: statusIs(431), detail: 'the request headers are too many or too large' },
   { code: 'not_implemented', when: statusIs(501), detail: 'this is not offered' },
-  // No flag but 503: a route without a cluster (NC), a draining Envoy.
+  // No flag but 503: a route without a cluster (NC).
   { code: 'routing_unavailable', when: statusIs(503), detail: 'there is no place to send this request to' },
   { code: 'request_malformed', when: statusIs(400, 'GE'), detail: 'the request was refused' },
 ];
@@ -160,6 +173,7 @@ const problemMapper = (reply: Reply, when: { readonly early: boolean }): JsonObj
         request_id: `%RESP(${HEADER.requestId.toUpperCase()})%`,
         correlation_id: `%RESP(${HEADER.correlationId.toUpperCase()})%`,
         decision_id: `%DYNAMIC_METADATA(${FILTERS.extAuthz}:decision_id)%`,
+        ...reply.members,
       },
     },
   };

@@ -3,7 +3,7 @@ import { API_CLUSTER, HEADER } from '#domain/headers.ts';
 import type { ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { extension, type JsonObject, seconds } from './json.ts';
-import { STATIC_CLUSTERS } from './names.ts';
+import { RETRY_CHOICES_MAX_COUNT, STATIC_CLUSTERS } from './names.ts';
 import { pathRegex } from './path-regex.ts';
 
 /**
@@ -142,11 +142,14 @@ export const pathMatch = (templates: readonly string[]): JsonObject => {
   return { safe_regex: { regex: pathRegex(templates) } };
 };
 
-/** Retries at another endpoint where there is one, after Envoy's usual 25 to 250 ms. */
+/**
+ * Retries at another endpoint where there is one, after Envoy's usual 25 to 250 ms. The other one is looked for by choosing
+ * again and again, see RETRY_CHOICES_MAX_COUNT.
+ */
 const retryPolicy = (retryOn: string): JsonObject => ({
   retry_on: retryOn,
   num_retries: 2,
-  host_selection_retry_max_attempts: 3,
+  host_selection_retry_max_attempts: RETRY_CHOICES_MAX_COUNT,
   retry_host_predicate: [
     extension(
       'envoy.retry_host_predicates.previous_hosts',

@@ -21,7 +21,7 @@ export interface Account {
   readonly isRepeatable: boolean;
   /** Undefined when the access log has no line of it. */
   readonly line: LogLine | undefined;
-  /** What was done nearest to it, and how far that was. */
+  /** What was going on when it ended, or nearest to that. */
   readonly event: string;
   /** Why it may have failed; undefined when nothing that is known allows it. */
   readonly reason: string | undefined;
@@ -46,11 +46,7 @@ export function accountsOf(
       const flow = flows.get(answer.flow);
       if (flow === undefined) throw new Error(`nobody sends ${answer.flow}`);
       const line = log.get(answer.id);
-      const nearest = diary.nearest(answer.sentAt + answer.tookMs);
-      const event =
-        nearest === undefined
-          ? 'nothing was done'
-          : `${nearest.entry.kind} of ${nearest.entry.what}, ${Math.round(nearest.distanceMs)} ms away`;
+      const event = diary.around(answer.sentAt + answer.tookMs);
       return { answer, isRepeatable: isRepeatable(flow), line, event, reason: reasonOf(answer, flow, line, diary) };
     });
 }

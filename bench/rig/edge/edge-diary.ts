@@ -34,15 +34,19 @@ export class EdgeDiary {
     return this.#entries.filter((entry) => entry.kind === kind).length;
   }
 
-  /**
-   * What was done nearest to a time, moves apart: one is under way at almost any time.
-   * @returns undefined when nothing was done; `distanceMs` is 0 while it was going on
-   */
-  nearest(at: number): { readonly entry: DiaryEntry; readonly distanceMs: number } | undefined {
-    return this.#entries
-      .filter(({ kind }) => kind !== 'move')
-      .map((entry) => ({ entry, distanceMs: distance(entry, at) }))
-      .toSorted((left, right) => left.distanceMs - right.distanceMs)[0];
+  /** What was going on at a time, or when there was nothing the nearest of all, in words. */
+  around(at: number): string {
+    const found = this.entriesAround(at).map(
+      ({ kind, what, from }) => `${kind} of ${what} (begun ${Math.round(at - from)} ms before)`,
+    );
+    return found.length === 0 ? 'nothing was done' : found.join(', ');
+  }
+
+  /** The same as entries; moves apart: one is under way at almost any time. */
+  entriesAround(at: number): readonly DiaryEntry[] {
+    const others = this.#entries.filter(({ kind }) => kind !== 'move');
+    const nearestMs = Math.min(...others.map((entry) => distance(entry, at)));
+    return others.filter((entry) => distance(entry, at) === nearestMs);
   }
 }
 

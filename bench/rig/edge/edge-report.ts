@@ -17,6 +17,7 @@ export interface EdgeRun {
 
 /** A rotation needs this long until the last connection that it could end has ended. */
 const ROTATION_SHADOW_MS = 3_000;
+const SLOW_MS = 500;
 const KINDS = ['rotation', 'move', 'authz restart', 'authz kill', 'endpoint kill', 'xds restart', 'xds kill'] as const;
 
 const mustNotFail = ({ accounts }: EdgeRun) => accounts.filter((account) => account.isRepeatable);
@@ -57,6 +58,7 @@ export function reportEdge(run: EdgeRun, options: { readonly rate: number; reado
     `failed: ${mustNotFail(run).length} that must not, ${unaccounted(run).length} unaccounted for, ` +
       `${accounts.length - mustNotFail(run).length - unaccounted(run).length} accounted for\n`,
   );
+  reportSlow(run);
   for (const account of accounts) process.stdout.write(`${explain(account)}\n`);
   printJson({
     ...{ rate, minutes, sent: answers.length, failed_repeatable: mustNotFail(run).length },
@@ -66,6 +68,20 @@ export function reportEdge(run: EdgeRun, options: { readonly rate: number; reado
     flows: Object.fromEntries([...flows.keys()].map((name) => [name, figuresOf(name, run)])),
   });
 }
+
+/** When the slowest were under way: a p99 without its moment explains nothing. */
+function reportSlow({ answers, diary }: EdgeRun): void {
+  const moments = new Map<string, number>();
+  for (const { sentAt, tookMs: took } of answers) {
+    if (took < SLOW_MS) continue;
+    const entries = diary.entriesAround(sentAt + took / 2);
+    const moment = entries.map(({ kind, what, from }) => `${kind} of ${what} at ${timeOf(from)}`).join(', ');
+    moments.set(moment, (moments.get(moment) ?? 0) + 1);
+  }
+  for (const [moment, count] of moments) process.stdout.write(`slower than ${SLOW_MS} ms: ${count}, ${moment}\n`);
+}
+
+const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 23);
 
 const ofFlow = (name: string, { answers }: EdgeRun) => answers.filter(({ flow }) => flow === name);
 const tookMs = (answers: readonly TrafficAnswer[]) => answers.map((answer) => answer.tookMs);

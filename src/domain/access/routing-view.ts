@@ -8,10 +8,10 @@ export type RoutingView =
   | { readonly state: 'absent' };
 
 /** The cluster and the epoch of a tenant for a kind, or undefined when it is not placed. */
-export type PlacementLookup = (tenantId: string, kind: ServiceKind) => Place | undefined;
+type PlacementLookup = (tenantId: string, kind: ServiceKind) => Place | undefined;
 
 /** The cluster of a shard by its name, or undefined when the revision has no such shard of that kind. */
-export type ShardLookup = (kind: ServiceKind, shard: string) => Place | undefined;
+type ShardLookup = (kind: ServiceKind, shard: string) => Place | undefined;
 
 /** Where a request goes. */
 export interface Place {

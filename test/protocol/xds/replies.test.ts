@@ -312,6 +312,13 @@ describe('a draining Envoy', () => {
     await edge.envoy.post('/healthcheck/fail');
     const response = await send('/ready');
     expect(response.status).toBe(503);
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+    // In the form of the authz service: not that nothing can be routed, but which condition does not hold.
+    expect(await response.json()).toMatchObject({
+      ...{ status: 503, code: 'routing_unavailable', detail: 'not ready: draining' },
+      request_id: response.headers.get('x-request-id'),
+      conditions: [{ name: 'draining', ok: false, detail: expect.any(String) }],
+    });
     expect((await query()).status).toBe(200);
     await edge.envoy.post('/healthcheck/ok');
     expect((await send('/ready')).status).toBe(200);

@@ -17,7 +17,7 @@ export interface Outgoing {
   readonly body: JsonObject;
 }
 
-export interface Incoming {
+interface Incoming {
   /** `200`, `grpc 14`, or what kept an answer from coming. */
   readonly status: string;
   /** The gateway's error code, '' without. */
