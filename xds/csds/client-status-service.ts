@@ -95,7 +95,8 @@ export function clientStatusService(options: {
 /** One answer per request, in turn: the next request is read when the answer to the last one is written. */
 async function serve(stream: ServerDuplexStream<Buffer, Buffer>, answer: (bytes: Buffer) => Promise<Buffer>) {
   try {
-    for await (const bytes of stream) {
+    // Reading to the end would otherwise destroy the stream before its status is sent.
+    for await (const bytes of stream.iterator({ destroyOnReturn: false })) {
       if (!stream.write(await answer(bytes))) await new Promise((resolve) => stream.once('drain', resolve));
     }
     stream.end();

@@ -37,7 +37,7 @@ export function encodeGenericConfig(
 }
 
 /** ConfigStatus in the words of a server, ClientResourceStatus in those of a client (envoy/service/status/v3/csds.proto). */
-export function stateOf({ newest, held, isSent, rejection }: NameStatus): JsonObject {
+function stateOf({ newest, held, isSent, rejection }: NameStatus): JsonObject {
   if (rejection !== undefined) return { config_status: 'ERROR', client_status: 'NACKED' };
   if (newest === undefined) {
     if (held === undefined) return { config_status: isSent ? 'SYNCED' : 'NOT_SENT', client_status: 'DOES_NOT_EXIST' };

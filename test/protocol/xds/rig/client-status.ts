@@ -9,7 +9,7 @@ const requestOf = (request: JsonObject) =>
   Buffer.from(encodeJson(registry, 'envoy.service.status.v3.ClientStatusRequest', request));
 
 /** One resource in a status answer, in the names of the proto. */
-export interface ToldResource {
+interface ToldResource {
   readonly type_url: string;
   readonly name: string;
   readonly version_info?: string;
