@@ -124,5 +124,6 @@ function readCorsOrigins(read: EnvReader): readonly string[] {
 function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, origin } = new URL(text);
-  return (protocol === 'https:' || protocol === 'http:') && origin === text;
+  // `https://*.example` is one to the parser, and of no browser.
+  return (protocol === 'https:' || protocol === 'http:') && origin === text && !text.includes('*');
 }
