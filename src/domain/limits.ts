@@ -149,9 +149,10 @@ export const LIMITS = {
   xdsResponsesInFlightMaxCount: 64,
   /** How long a reconnecting Envoy may take to say by which revision it routes before it is answered anyway. */
   xdsReconnectSettleMs: 500,
-  /** Client status: one answer, how many are made at once, and resources between two turns of the event loop. */
+  /** Client status: one answer, how many are made at once, streams, and resources between two turns of the event loop. */
   clientStatusMaxBytes: 33_554_432,
   clientStatusAnswersMaxCount: 4,
+  clientStatusStreamsMaxCount: 16,
   clientStatusSliceMaxCount: 50,
   clusterRemovalGraceMs: 5_000,
   nodeForgetAfterMs: 60_000,

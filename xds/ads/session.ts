@@ -44,20 +44,20 @@ export class AdsSession {
     this.#newestAtStart = context.newestRevision();
     const nextNonce = () => String(++this.#nonces);
     const { nowMs } = context;
-    const common = { nextNonce, nowMs };
-    const always = { mayRemove: () => true, ...common };
+    const byWildcard = { nextNonce, nowMs, isWildcardByDefault: true };
+    const byName = { nextNonce, nowMs, isWildcardByDefault: false };
     const route = { get: (name: string) => (name === context.routeName ? this.#route : undefined), names: () => [] };
     this.#subscriptions = {
-      cluster: new Subscription({ view: context.clusters, mayRemove: (name) => this.#mayRemove(name), ...common }),
+      cluster: new Subscription({ view: context.clusters, mayRemove: (name) => this.#mayRemove(name), ...byWildcard }),
       // Endpoints go with their cluster: Envoy unsubscribes them itself.
-      endpoint: new Subscription({ view: context.endpoints, mayRemove: () => false, ...common }),
-      listener: new Subscription({ view: context.listeners, ...always }),
-      secret: new Subscription({ view: context.secrets, mayRemove: () => false, ...common }),
+      endpoint: new Subscription({ view: context.endpoints, mayRemove: () => false, ...byName }),
+      listener: new Subscription({ view: context.listeners, mayRemove: () => true, ...byWildcard }),
+      secret: new Subscription({ view: context.secrets, mayRemove: () => false, ...byName }),
       route: new Subscription({
         view: route,
         mayRemove: () => false,
         isReady: (name) => name !== context.routeName || this.#route !== undefined,
-        ...common,
+        ...byName,
       }),
     };
     this.#warmth = new WarmClusters(context.clusters.names());

@@ -19,6 +19,11 @@ export interface SubscriptionOptions {
   readonly mayRemove: (name: string) => boolean;
   /** False: nothing at all is said about this name yet, not even that it does not exist. */
   readonly isReady?: (name: string) => boolean;
+  /**
+   * Whether a first request that names nothing asks for everything. So it is with clusters and listeners alone; of any
+   * other type such a client wants nothing yet (xDS protocol, "How the client specifies what resources to return").
+   */
+  readonly isWildcardByDefault: boolean;
   /** Makes the nonce of each response, unique on the stream. */
   readonly nextNonce: () => string;
   readonly nowMs: () => number;
@@ -57,7 +62,8 @@ export class Subscription {
   receive(request: DeltaRequest): Reception {
     const isFirst = !this.#begun;
     this.#begun = true;
-    if (isFirst && request.subscribe.length === 0 && request.unsubscribe.length === 0) this.#subscribe('*');
+    const namesNothing = request.subscribe.length === 0 && request.unsubscribe.length === 0;
+    if (isFirst && namesNothing && this.#options.isWildcardByDefault) this.#subscribe('*');
     for (const name of request.subscribe) this.#subscribe(name);
     for (const name of request.unsubscribe) this.#unsubscribe(name);
     if (isFirst) this.#resume(request.initialVersions);

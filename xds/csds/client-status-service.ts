@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FileRegistry } from '@bufbuild/protobuf';
 import {
@@ -55,7 +56,7 @@ class ClientStatusError extends Error {
 export function clientStatusService(options: {
   readonly registry: FileRegistry;
   readonly sessions: () => Iterable<AdsSession>;
-}): GrpcService {
+}): GrpcService & { readonly streamsCount: () => number } {
   const streams = new Set<ServerDuplexStream<Buffer, Buffer>>();
   let underWay = 0;
   let isStopping = false;
@@ -81,10 +82,15 @@ export function clientStatusService(options: {
         answer(call.request).then((bytes) => respond(null, bytes), respond);
       },
       StreamClientStatus: (stream: ServerDuplexStream<Buffer, Buffer>) => {
+        if (streams.size >= LIMITS.clientStatusStreamsMaxCount) {
+          stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details: 'too many streams are open' });
+          return;
+        }
         streams.add(stream);
         void serve(stream, answer).finally(() => streams.delete(stream));
       },
     },
+    streamsCount: () => streams.size,
     stop: () => {
       isStopping = true;
       for (const stream of streams) stream.emit('error', { code: status.UNAVAILABLE, details: 'stopping' });
@@ -92,12 +98,17 @@ export function clientStatusService(options: {
   };
 }
 
-/** One answer per request, in turn: the next request is read when the answer to the last one is written. */
+/**
+ * One answer per request, in turn: the next request is read when the answer to the last one is written. It ends with the
+ * stream, also while the client does not read.
+ */
 async function serve(stream: ServerDuplexStream<Buffer, Buffer>, answer: (bytes: Buffer) => Promise<Buffer>) {
+  const ended = new AbortController();
+  for (const event of ['cancelled', 'close'] as const) stream.once(event, () => ended.abort());
   try {
     // Reading to the end would otherwise destroy the stream before its status is sent.
     for await (const bytes of stream.iterator({ destroyOnReturn: false })) {
-      if (!stream.write(await answer(bytes))) await new Promise((resolve) => stream.once('drain', resolve));
+      if (!stream.write(await answer(bytes))) await once(stream, 'drain', { signal: ended.signal });
     }
     stream.end();
   } catch (error) {

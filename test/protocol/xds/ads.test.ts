@@ -132,6 +132,15 @@ describe('subscriptions', () => {
     expect(names(await client.next())).toEqual(['edge-tls']);
   });
 
+  it.each(['endpoint', 'route', 'secret'] as const)('of %s: naming nothing first asks for nothing', async (type) => {
+    plane.applyRevision(first);
+    const client = connect();
+    client.ask('cluster', {});
+    client.ask(type, {});
+    expect(names(await client.next())).toEqual(CLUSTERS);
+    expect(await client.isQuiet()).toBe(true);
+  });
+
   it('a name first means that name alone', async () => {
     plane.applyRevision(first);
     const client = connect();

@@ -7,11 +7,13 @@ import { silentLog } from '../../support/nats.ts';
 import { routingDocument, snapshotOf } from '../../support/routing.ts';
 import { until } from '../../support/wait.ts';
 import { AdsClient } from './rig/ads-client.ts';
-import { fetchClientStatus, streamClientStatus, type ToldClient } from './rig/client-status.ts';
+import { fetchClientStatus, neglectClientStatus, streamClientStatus, type ToldClient } from './rig/client-status.ts';
 import { newControlPlane, startEdge } from './rig/edge.ts';
 import { registry } from './rig/stub-authz.ts';
 
 const DEADLINE_MS = 20_000;
+/** Nothing new for so long: it has stopped. */
+const STILL_MS = 400;
 const typeOf = (typeUrl: string): string => typeUrl.split('.').at(-1) ?? '';
 const find = (client: ToldClient | undefined, type: string, name: string) =>
   client?.generic_xds_configs?.find((each) => typeOf(each.type_url) === type && each.name === name);
@@ -20,11 +22,20 @@ describe('the client status of a client that says what the test says', () => {
   let stack: AsyncDisposableStack;
   let plane: ControlPlane;
   let server: AdsServer;
+  let openStreamsCount: () => number;
+  let answersCount: number;
 
   beforeEach(async () => {
     stack = new AsyncDisposableStack();
     plane = newControlPlane({ port: 1, tlsPort: 2, accessLogPath: '/dev/null' }).controlPlane;
-    const services = [clientStatusService({ registry, sessions: () => plane.sessions() })];
+    answersCount = 0;
+    const sessions = () => {
+      answersCount += 1;
+      return plane.sessions();
+    };
+    const service = clientStatusService({ registry, sessions });
+    openStreamsCount = service.streamsCount;
+    const services = [service];
     const listen = { host: '127.0.0.1', port: 0 };
     server = stack.use(await startAdsServer({ listen, host: plane, services, log: silentLog }));
   });
@@ -96,10 +107,41 @@ describe('the client status of a client that says what the test says', () => {
     }
   });
 
+  it('is refused to one stream too many, and served again when the others are gone', async () => {
+    const cancel = neglectClientStatus(server.address, {
+      streamsCount: LIMITS.clientStatusStreamsMaxCount,
+      requestsCount: 0,
+    });
+    await until(() => openStreamsCount() === LIMITS.clientStatusStreamsMaxCount, {
+      deadlineMs: DEADLINE_MS,
+      what: 'the streams to be open',
+    });
+    await expect(streamClientStatus(server.address, [{}])).rejects.toMatchObject({ code: 8 });
+    cancel();
+    await until(() => openStreamsCount() === 0, { deadlineMs: DEADLINE_MS, what: 'the streams to be gone' });
+    expect(await streamClientStatus(server.address, [{}])).toEqual([[]]);
+  });
+
+  it('makes no more answers for a client that does not read, and keeps nothing of it when it goes', async () => {
+    plane.applyRevision(snapshotOf({ aggregate_shards: manyShards() }));
+    const client = stack.use(new AdsClient(server.address));
+    client.ask('cluster');
+    client.ack(await client.next());
+    const requestsCount = 500;
+    const cancel = neglectClientStatus(server.address, { streamsCount: 1, requestsCount });
+    let seen = { count: 0, atMs: performance.now() };
+    const hasStopped = (): boolean => {
+      if (answersCount > seen.count) seen = { count: answersCount, atMs: performance.now() };
+      return seen.count > 0 && performance.now() - seen.atMs > STILL_MS;
+    };
+    await until(hasStopped, { deadlineMs: DEADLINE_MS, what: 'the answers to stop' });
+    expect(answersCount).toBeLessThan(requestsCount);
+    cancel();
+    await until(() => openStreamsCount() === 0, { deadlineMs: DEADLINE_MS, what: 'the stream to be gone' });
+  });
+
   it('is made in slices with 3,000 clusters: another stream is served meanwhile, and too many at once are refused', async () => {
-    const shards = Object.fromEntries(
-      Array.from({ length: 1_000 }, (_, index) => [`s${index}`, { endpoints: [{ address: '10.0.0.1', port: 9_001 }] }]),
-    );
+    const shards = manyShards();
     plane.applyRevision(snapshotOf({ aggregate_shards: shards, projection_shards: shards, runner_shards: shards }));
     const client = stack.use(new AdsClient(server.address));
     client.ask('cluster');
@@ -150,6 +192,11 @@ it('tells of a real Envoy what its own configuration dump says, and never the ke
   for (const secret of secrets) expect(secret.xds_config).toBeUndefined();
   expect(secrets.length).toBeGreaterThan(0);
 });
+
+const manyShards = () =>
+  Object.fromEntries(
+    Array.from({ length: 1_000 }, (_, index) => [`s${index}`, { endpoints: [{ address: '10.0.0.1', port: 9_001 }] }]),
+  );
 
 /** The response with endpoints in it: one that is not there is told in a response of its own. */
 async function takeEndpoints(client: AdsClient, told: Awaited<ReturnType<AdsClient['next']>>) {

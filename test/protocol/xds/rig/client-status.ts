@@ -74,3 +74,27 @@ export async function streamClientStatus(
     client.close();
   }
 }
+
+/** Streams that are asked so often, with nobody to read more than the first answer. @returns what cancels them */
+export function neglectClientStatus(
+  address: string,
+  { streamsCount, requestsCount }: { readonly streamsCount: number; readonly requestsCount: number },
+): () => void {
+  const client = new Client(address, credentials.createInsecure());
+  const streams = Array.from({ length: streamsCount }, () => {
+    const stream: ClientDuplexStream<Buffer, Buffer> = client.makeBidiStreamRequest(
+      `${SERVICE}/StreamClientStatus`,
+      bytes,
+      bytes,
+    );
+    stream.on('error', () => {}); // the cancellation
+    // A grpc-js client that never read takes in everything; one that has begun to can stop.
+    stream.once('data', () => stream.pause());
+    for (let count = 0; count < requestsCount; count += 1) stream.write(requestOf({}));
+    return stream;
+  });
+  return () => {
+    for (const stream of streams) stream.cancel();
+    client.close();
+  };
+}

@@ -24,13 +24,20 @@ const ask = (part: Partial<DeltaRequest> = {}): DeltaRequest => ({
   ...part,
 });
 
-function setUp(options: { readonly mayRemove?: () => boolean; readonly isReady?: (name: string) => boolean } = {}) {
+interface SetUp {
+  readonly mayRemove?: () => boolean;
+  readonly isReady?: (name: string) => boolean;
+  readonly isWildcardByDefault?: boolean;
+}
+
+function setUp(options: SetUp = {}) {
   const table = new ResourceTable();
   let nonces = 0;
   const subscription = new Subscription({
     view: table,
     mayRemove: options.mayRemove ?? (() => true),
     ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
+    isWildcardByDefault: options.isWildcardByDefault ?? true,
     nextNonce: () => `n${++nonces}`,
     nowMs: () => 1_000,
   });
@@ -46,6 +53,20 @@ describe('a subscription', () => {
     subscription.receive(ask());
     expect(said(subscription.next())).toEqual({ resources: [], removed: [] });
     expect(subscription.next()).toBeUndefined();
+  });
+
+  it('of a type without a default wildcard: naming nothing asks for nothing, and `*` for everything', () => {
+    const { table, subscription } = setUp({ isWildcardByDefault: false });
+    table.put(resource('a', '1'));
+    subscription.receive(ask());
+    expect(subscription.next()).toBeUndefined();
+    table.put(resource('b', '1'));
+    subscription.changed(['a', 'b']);
+    expect(subscription.next()).toBeUndefined();
+    subscription.receive(ask({ subscribe: ['b'] }));
+    expect(said(subscription.next())).toEqual({ resources: ['b@1'], removed: [] });
+    subscription.receive(ask({ subscribe: ['*'] }));
+    expect(said(subscription.next())).toEqual({ resources: ['a@1'], removed: [] });
   });
 
   it('sends everything to a wildcard, then only what changes, and nothing after an ACK', () => {
