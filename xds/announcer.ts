@@ -6,22 +6,28 @@ import type { ControlPlane } from './control-plane.ts';
 const DISTANCE_MS = 4;
 
 export interface AnnouncerOptions {
-  readonly board: ReplicaBoard;
+  readonly board: Pick<ReplicaBoard, 'announce' | 'live' | 'onChange'>;
   readonly controlPlane: Pick<
     ControlPlane,
     'confirm' | 'isReady' | 'stampTarget' | 'oldestStamp' | 'newestRevision' | 'envoys' | 'quarantined'
   >;
   readonly replica: string;
+  /** Whether this replica can ask an Envoy about shards. */
+  readonly validator?: boolean;
   /** The way to the board; the listener is called each time it was made, and at once when it is there. */
   readonly link: { isConnected(): boolean; onConnected(listener: () => void): () => void };
+  readonly nowMs: () => number;
+  /** Runs a task after a while. @returns a function that prevents it */
+  readonly schedule: (delayMs: number, task: () => void) => () => void;
 }
 
 /** Exchanges with the replica board: tells of the Envoys served here, and hears how far the authz replicas are. */
 export class Announcer {
   readonly #options: AnnouncerOptions;
-  #timer: NodeJS.Timeout | undefined;
+  /** Prevents the next announcement; undefined while none is due. */
+  #prevent: (() => void) | undefined;
   #announcedAtMs = 0;
-  #listening: NodeJS.Timeout | undefined;
+  #stopListening: () => void = () => undefined;
   /** Whether the board has been reached for so long that a replica not heard of is none. */
   #silenceCounts = false;
   /** The authz replicas heard of last, before anything was in doubt. */
@@ -33,8 +39,9 @@ export class Announcer {
 
   /** Tells the board what is true in a moment; many calls are one announcement. */
   request(): void {
-    const waitMs = this.#announcedAtMs + DISTANCE_MS - performance.now();
-    this.#timer ??= setTimeout(() => this.#announce(), Math.max(0, waitMs));
+    const { schedule, nowMs } = this.#options;
+    const waitMs = this.#announcedAtMs + DISTANCE_MS - nowMs();
+    this.#prevent ??= schedule(Math.max(0, waitMs), () => this.#announce());
   }
 
   /** Begins to pass on what authz replicas confirm. @returns a function that ends it */
@@ -46,22 +53,22 @@ export class Announcer {
     return () => {
       stopHearing();
       stopConnected();
-      clearTimeout(this.#timer);
-      clearTimeout(this.#listening);
+      this.#prevent?.();
+      this.#stopListening();
     };
   }
 
   /** At the start, after a break and when all fell silent: replicas get the time of a lease to be heard of. */
   #listen(): void {
-    clearTimeout(this.#listening);
+    this.#stopListening();
     this.#silenceCounts = false;
-    this.#listening = setTimeout(() => {
+    this.#stopListening = this.#options.schedule(LIMITS.replicaLeaseMs, () => {
       // Cut off: the next connection listens anew.
       if (!this.#options.link.isConnected()) return;
       this.#silenceCounts = true;
       this.#expected = new Set();
       this.#confirm();
-    }, LIMITS.replicaLeaseMs);
+    });
     this.#confirm();
   }
 
@@ -87,10 +94,10 @@ export class Announcer {
   }
 
   #announce(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#announcedAtMs = performance.now();
-    const { board, controlPlane, replica } = this.#options;
+    const { board, controlPlane, replica, validator, nowMs } = this.#options;
+    this.#prevent?.();
+    this.#prevent = undefined;
+    this.#announcedAtMs = nowMs();
     const oldestStamp = controlPlane.oldestStamp();
     const quarantined = controlPlane.quarantined().slice(-LIMITS.quarantinedToldMaxCount);
     board.announce({
@@ -100,6 +107,7 @@ export class Announcer {
       ...(oldestStamp === undefined ? {} : { oldestStamp }),
       envoys: controlPlane.envoys(),
       ...(quarantined.length === 0 ? {} : { quarantined }),
+      ...(validator === true ? { validator } : {}),
     });
   }
 }

@@ -15,6 +15,7 @@ import { startAdsServer } from './ads/server.ts';
 import { Announcer } from './announcer.ts';
 import { beginEmpty } from './begin-empty.ts';
 import { followStorage } from './compose/follow-storage.ts';
+import { openValidator } from './compose/open-validator.ts';
 import { parseXdsConfig, type XdsConfig } from './config.ts';
 import { ControlPlane } from './control-plane.ts';
 import { clientStatusService } from './csds/client-status-service.ts';
@@ -29,10 +30,15 @@ import { RevisionTraces } from './revision-traces.ts';
 import { createRouteStamper } from './route-stamper.ts';
 import { SwapRecord } from './swap-record.ts';
 import { watchTlsFiles } from './tls-files.ts';
+import { answerValidations } from './validator/validation-desk.ts';
 
 /** The xDS server: turns routing revisions into Envoy's resources and serves them over delta ADS. */
 const DRAIN_MS = 10_000;
 const clock: Clock = { nowMs: () => Date.now() };
+const schedule = (delayMs: number, task: () => void) => {
+  const timer = setTimeout(task, delayMs).unref();
+  return () => clearTimeout(timer);
+};
 
 let log: Log | undefined;
 await runProgram({
@@ -52,7 +58,6 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const traces = new RevisionTraces(stack.use(opened), clock.nowMs);
   const descriptors = readFileSync(join(config.protoDir, 'command-service.binpb'));
   const registry = loadRegistry([readFileSync(join(config.protoDir, 'envoy-api.binpb')), descriptors]);
-  const schedule = (delayMs: number, task: () => void) => setTimeout(task, delayMs).unref();
 
   let announcer: Announcer | undefined;
   let quarantineStatus: QuarantineStatus | undefined;
@@ -96,7 +101,11 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const natsTls = tls && { own: tls, server: identityOf('nats') };
   const link = stack.use(openNats({ url: config.natsUrl, name: config.replica, tls: natsTls, log }));
   const board = stack.use(new NatsReplicaBoard(link, log));
-  announcer = new Announcer({ board, controlPlane, replica: config.replica, link });
+  const { replica, shardTls } = config;
+  const validator = stack.use(openValidator(config.envoyValidator, { shardTls, registry, log }));
+  stack.defer(answerValidations(board, validator));
+  const timing = { schedule, nowMs: () => performance.now() };
+  announcer = new Announcer({ board, controlPlane, replica, link, validator: validator !== undefined, ...timing });
   stack.defer(announcer.follow());
   stack.defer(swaps.answerOn(board));
   const storage = stack.use(

@@ -122,6 +122,8 @@ export class AdsSession {
     if (type === 'cluster' || type === 'endpoint') {
       for (const name of names) {
         if (this.#context.clusters.get(name) === undefined || this.#hasRejected(name)) this.#warmth.giveUp(name);
+        // It brought this one from a replica that was ahead: it is not sent, and so never acknowledged.
+        else if (this.#isWarm('cluster', name)) this.#warmth.arrived(name);
         else this.#warmth.expect(name);
       }
     }

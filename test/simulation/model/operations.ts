@@ -43,6 +43,8 @@ const WEIGHTS = [
   ['burst', 2],
   ['lagXds', 3],
   ['lagAuthz', 2],
+  ['cutXds', 2],
+  ['cutAuthz', 2],
 ] as const;
 
 type Operation = (typeof WEIGHTS)[number][0];
@@ -111,6 +113,8 @@ export class Operations {
     burst: () => this.#world.slowDown(this.#world.random.between(50, 2_000), this.#world.random.between(5, 400)),
     lagXds: () => this.#pick(this.#actors.xds)?.lag(this.#duration()),
     lagAuthz: () => this.#pick(this.#actors.authz)?.lag(this.#duration()),
+    cutXds: () => this.#pick(this.#actors.xds)?.cut(this.#duration()),
+    cutAuthz: () => this.#pick(this.#actors.authz)?.cut(this.#duration()),
   };
 
   #duration(): number {

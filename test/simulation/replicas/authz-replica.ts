@@ -91,6 +91,12 @@ export class AuthzReplica {
     this.#life?.follower.pause(lastingMs);
   }
 
+  /** It can reach neither the store nor the others for a while, and goes on deciding. */
+  cut(lastingMs: number): void {
+    this.#bus.cut(this.name, lastingMs);
+    this.lag(lastingMs);
+  }
+
   announce(): void {
     if (this.#life === undefined) return;
     this.#bus.tell({ role: 'authz', replica: this.name, routingRevision: this.#life.keeper.newestRevision() });

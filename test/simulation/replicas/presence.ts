@@ -45,9 +45,19 @@ export class PresenceBus {
   readonly #world: World;
   readonly #listeners: Listener[] = [];
   readonly #channels = new Map<string, Channel<() => void>>();
+  readonly #cutUntilMs = new Map<string, number>();
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  /** For a while nothing is heard of this one, nor by it. */
+  cut(name: string, lastingMs: number): void {
+    this.#cutUntilMs.set(name, this.#world.nowMs + lastingMs);
+  }
+
+  isCut(name: string): boolean {
+    return (this.#cutUntilMs.get(name) ?? 0) > this.#world.nowMs;
   }
 
   /** Announces every second from now on, as long as it is up. */
@@ -62,16 +72,20 @@ export class PresenceBus {
 
   tell(facts: ReplicaFacts): void {
     for (const listener of this.#listeners) {
-      if (listener.name === facts.replica) continue;
-      this.#channel(facts.replica, listener.name).send(() => listener.board()?.hear(facts));
+      this.#send(facts.replica, listener.name, () => listener.board()?.hear(facts));
     }
   }
 
   /** Asks all others to announce themselves. */
   poll(asker: string): void {
-    for (const listener of this.#listeners) {
-      if (listener.name !== asker) this.#channel(asker, listener.name).send(() => listener.announce());
-    }
+    for (const listener of this.#listeners) this.#send(asker, listener.name, () => listener.announce());
+  }
+
+  #send(from: string, to: string, deliver: () => void): void {
+    if (from === to || this.isCut(from)) return;
+    this.#channel(from, to).send(() => {
+      if (!this.isCut(to)) deliver();
+    });
   }
 
   #channel(from: string, to: string): Channel<() => void> {

@@ -1,5 +1,5 @@
 import { clusterName } from '#domain/ids.ts';
-import { LIMITS } from '#domain/limits.ts';
+import { Announcer } from '../../../xds/announcer.ts';
 import { ControlPlane } from '../../../xds/control-plane.ts';
 import { stampPrefix } from '../../../xds/snapshot/resource.ts';
 import { clusterText, endpointsText } from '../model/history.ts';
@@ -9,15 +9,13 @@ import type { World } from '../model/world.ts';
 import { Follower } from './follower.ts';
 import { PresenceBoard, type PresenceBus } from './presence.ts';
 
-/** Announcements of one replica follow each other at this distance. */
-const ANNOUNCE_DISTANCE_MS = 10;
 /** Loading a revision at the start. */
 const LOAD_MAX_MS = 60;
 
 interface Life {
-  readonly startedAtMs: number;
   readonly plane: ControlPlane;
   readonly board: PresenceBoard;
+  readonly announcer: Announcer;
   readonly streams: Set<Stream>;
   follower?: Follower;
 }
@@ -28,7 +26,9 @@ export class XdsReplica {
   readonly #world: World;
   readonly #bus: PresenceBus;
   #life: Life | undefined;
-  #willAnnounce = false;
+  /** What to call when the way to the others is there again after a break that was noticed. */
+  #onConnected: () => void = () => undefined;
+  #isBreakNoticed = false;
 
   constructor(world: World, bus: PresenceBus, name: string) {
     this.#world = world;
@@ -52,23 +52,15 @@ export class XdsReplica {
 
   start(): void {
     const world = this.#world;
-    const board = new PresenceBoard(world);
     const isThisLife = (): boolean => this.#life === life;
-    const life: Life = {
-      startedAtMs: world.nowMs,
-      board,
-      streams: new Set(),
-      plane: this.#makePlane(isThisLife),
-    };
+    const plane = this.#makePlane(isThisLife);
+    const board = new PresenceBoard(world);
+    const life: Life = { board, streams: new Set(), plane, announcer: this.#makeAnnouncer(plane, board, isThisLife) };
     this.#life = life;
-    const confirm = (): void => {
-      if (isThisLife()) this.#confirm(life);
-    };
-    board.onChange(confirm);
+    this.#isBreakNoticed = false;
+    life.announcer.follow();
     this.#bus.poll(this.name);
     life.plane.putSecret({ name: 'edge', json: 'certificate 1' });
-    confirm();
-    world.scheduler.after(LIMITS.replicaLeaseMs, confirm);
     world.scheduler.after(world.random.between(0, LOAD_MAX_MS), () => {
       if (!isThisLife()) return;
       this.#apply(life, world.history.newestNumber);
@@ -100,40 +92,61 @@ export class XdsReplica {
     return this.#life?.streams;
   }
 
-  announce(): void {
-    if (this.#life === undefined) return;
-    const { plane } = this.#life;
-    const oldestStamp = plane.oldestStamp();
-    this.#bus.tell({
-      role: 'xds',
-      replica: this.name,
-      routingRevision: plane.newestRevision,
-      ...(oldestStamp === undefined ? {} : { oldestStamp }),
-      envoys: plane.envoys(),
+  /** It can reach neither the store nor the others for a while, and goes on serving; it may not notice. */
+  cut(lastingMs: number): void {
+    this.#bus.cut(this.name, lastingMs);
+    this.lag(lastingMs);
+    const life = this.#life;
+    this.#isBreakNoticed = this.#world.random.chance(0.6);
+    this.#world.scheduler.after(lastingMs, () => {
+      if (life !== this.#life || !this.#isBreakNoticed || this.#bus.isCut(this.name)) return;
+      this.#isBreakNoticed = false;
+      this.#onConnected();
     });
   }
 
-  /** As the announcer of the program: in the first lease a replica that is not heard may still be there. */
-  #confirm({ plane, board, startedAtMs }: Life): void {
-    const revisions = board.live('authz').map(({ routingRevision }) => routingRevision);
-    const isListening = this.#world.nowMs < startedAtMs + LIMITS.replicaLeaseMs;
-    if (revisions.length === 0 && isListening && plane.isReady) plane.confirm(plane.stampTarget);
-    else plane.confirm(revisions.length === 0 ? undefined : Math.min(...revisions));
+  announce(): void {
+    this.#life?.announcer.request();
   }
 
   #apply(life: Life, revision: number): void {
     if (life !== this.#life) return;
     this.#world.trace(() => `${this.name} applies revision ${revision}`);
     life.plane.applyRevision(this.#world.history.at(revision).snapshot);
-    this.#announceSoon();
+    this.announce();
   }
 
-  #announceSoon(): void {
-    if (this.#willAnnounce) return;
-    this.#willAnnounce = true;
-    this.#world.scheduler.after(ANNOUNCE_DISTANCE_MS, () => {
-      this.#willAnnounce = false;
-      this.announce();
+  #makeAnnouncer(plane: ControlPlane, board: PresenceBoard, isThisLife: () => boolean): Announcer {
+    const world = this.#world;
+    return new Announcer({
+      controlPlane: plane,
+      replica: this.name,
+      nowMs: () => world.nowMs,
+      schedule: (delayMs, task) => {
+        let isDue = true;
+        world.scheduler.after(delayMs, () => {
+          if (isDue && isThisLife()) task();
+        });
+        return () => {
+          isDue = false;
+        };
+      },
+      board: {
+        announce: (facts) => this.#bus.tell(facts),
+        live: (role) => board.live(role),
+        onChange: (listener) =>
+          board.onChange(() => {
+            if (isThisLife()) listener();
+          }),
+      },
+      link: {
+        isConnected: () => !this.#isBreakNoticed,
+        onConnected: (listener) => {
+          this.#onConnected = listener;
+          listener();
+          return () => undefined;
+        },
+      },
     });
   }
 
@@ -154,7 +167,7 @@ export class XdsReplica {
         world.scheduler.after(delayMs, () => {
           if (isThisLife()) task();
         }),
-      onEnvoysChanged: () => this.#announceSoon(),
+      onEnvoysChanged: () => this.announce(),
       onEvent: ({ node }, event) => {
         if (event.kind === 'rejected') {
           world.trace(() => `${this.name} hears that ${node} rejects ${event.type} ${event.names.join()}`);

@@ -35,7 +35,12 @@ function setUp(options: { readonly kept?: number } = {}) {
       return () => listeners.delete(listener);
     },
   };
-  const stop = new Announcer({ board, controlPlane: plane, replica: 'xds-1', link }).follow();
+  const schedule = (delayMs: number, task: () => void) => {
+    const timer = setTimeout(task, delayMs);
+    return () => clearTimeout(timer);
+  };
+  const time = { schedule, nowMs: () => performance.now() };
+  const stop = new Announcer({ board, controlPlane: plane, replica: 'xds-1', link, ...time }).follow();
   return {
     plane,
     announced,

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '#domain/limits.ts';
+import { encodeResource } from '../../../xds/snapshot/resource.ts';
+import { TYPE_URL } from '../../../xds/snapshot/resource-types.ts';
 import { SimulatedEnvoy } from './simulation/simulated-envoy.ts';
 import { Clock, newPlane, revisionOf } from './simulation/world.ts';
 
@@ -172,6 +174,26 @@ describe('reconnecting', () => {
     envoy.connect(behind);
     settle();
     expect([envoy.wasRefused, envoy.stamp]).toEqual([false, 2]);
+  });
+
+  it('stamps one that brought a cluster of names from a replica that was ahead, when it is there too', () => {
+    const { plane } = setUp();
+    plane.applyRevision(revisionOf(1, {}));
+    const session = plane.open({ send: () => true, refuse: expect.fail });
+    const ask = { nodeId: 'envoy-1', subscribe: [], unsubscribe: [], nonce: '', error: undefined };
+    const json = { cluster: 'aggregate/s1', protocol: 'h2' };
+    const { version } = encodeResource({
+      type: 'cluster',
+      name: json.cluster,
+      message: Buffer.from(JSON.stringify(json)),
+    });
+    session.receive({ ...ask, typeUrl: TYPE_URL.cluster, initialVersions: { [json.cluster]: version } });
+    session.receive({ ...ask, typeUrl: TYPE_URL.route, subscribe: ['gateway'], initialVersions: {} });
+    plane.applyRevision(revisionOf(2, { s1: 0 }));
+    expect(session.holds('cluster', { name: json.cluster, version })).toBe(true);
+    expect(session.stamp).toBe(1);
+    session.receive({ ...ask, typeUrl: TYPE_URL.route, nonce: '2', initialVersions: {} });
+    expect(session.stamp).toBe(2);
   });
 
   it('answers one that never says by which stamp it routes after a while', () => {

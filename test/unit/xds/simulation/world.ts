@@ -34,10 +34,11 @@ export function newPlane(clock: Clock, invalid: (content: string) => boolean = (
       name: clusterName(kind, shard),
       json: { cluster: clusterName(kind, shard), protocol },
     }),
-    translateEndpoints: (kind, shard, { endpoints }) => ({
-      name: clusterName(kind, shard),
-      json: { endpoints: endpoints.map(({ port }) => port) },
-    }),
+    // As the program has it: of a shard with a DNS name Envoy gets a cluster alone.
+    translateEndpoints: (kind, shard, { endpoints }) =>
+      endpoints.some(({ address }) => address === RESOLVED_NAME)
+        ? undefined
+        : { name: clusterName(kind, shard), json: { endpoints: endpoints.map(({ port }) => port) } },
     encode: (type, { name, json }) => {
       const content = JSON.stringify(json);
       if (invalid(content)) throw new Error(`${name} cannot be encoded`);
@@ -61,8 +62,9 @@ export function newPlane(clock: Clock, invalid: (content: string) => boolean = (
 }
 
 const NONE: ShardDirectory = new Map();
+const RESOLVED_NAME = 'shard.test';
 
-/** A revision with these aggregate shards: name and port of the one endpoint. */
+/** A revision with these aggregate shards: name and port of the one endpoint, 0 for one whose name Envoy resolves. */
 export const revisionOf = (revision: number, shards: Readonly<Record<string, number>>) => ({
   revision,
   shards: {
@@ -72,4 +74,7 @@ export const revisionOf = (revision: number, shards: Readonly<Record<string, num
   },
 });
 
-const shardAt = (port: number): Shard => ({ endpoints: [{ address: '10.0.0.1', port, weight: 1 }], protocol: 'h2' });
+const shardAt = (port: number): Shard => ({
+  endpoints: [{ address: port === 0 ? RESOLVED_NAME : '10.0.0.1', port, weight: 1 }],
+  protocol: 'h2',
+});
