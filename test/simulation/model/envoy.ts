@@ -165,9 +165,7 @@ export class EnvoyState {
     this.#world.trace(() => `${this.#name} waited in vain for the endpoints of ${name}`);
     this.#activate(name, this.active.get(name)?.endpoints ?? '');
     // Of endpoints that were refused there may be no good ones to send, and none at all of a cluster of names by now.
-    const texts = this.#world.history.newest.clusters.get(name);
-    const isResolvedNow = texts !== undefined && texts.endpoints === undefined;
-    if (!isResolvedNow && !this.isExcused(name, this.#stamp)) this.timeouts += 1;
+    if (!this.#world.history.isResolvedNow(name) && !this.isExcused(name, this.#stamp)) this.timeouts += 1;
   }
 
   #loseCluster(name: string): void {
@@ -193,21 +191,28 @@ export class EnvoyState {
   }
 
   /**
-   * A cluster that warms is done with it, without endpoints. Where it was made of names before and is so again, an Envoy
-   * that comes back with the version between has to be told one of both first; nothing is to be had from it meanwhile.
+   * A cluster that warms is done with it, without endpoints. One that was changed to names while an Envoy warmed it and
+   * was without a stream is such a case: the Envoy asks for endpoints first, and there are none. Nothing is to be had
+   * from the shard until its cluster of names, asked for next, is resolved (docs/routing.md).
    */
   #loseEndpoints(name: string): void {
     if (!this.subscriptions.wants('endpoint', name) || !this.warming.has(name)) return;
     const active = this.active.get(name);
-    if (active !== undefined && active.endpoints === undefined) this.culprits.add(name);
+    const wasResolved = active !== undefined && active.endpoints === undefined;
+    if (wasResolved || this.#world.history.isResolvedNow(name)) this.culprits.add(name);
     this.#activate(name, '');
   }
 
-  /** The same. */
+  /**
+   * The same. It has none then, and names the version before as the one it holds: if its stream ends before it gets good
+   * ones, no server can know.
+   */
   #refuseEndpoints(name: string): void {
     if (!this.subscriptions.wants('endpoint', name)) return;
     this.culprits.add(name);
-    if (this.warming.has(name)) this.#activate(name, '');
+    if (!this.warming.has(name)) return;
+    this.#loose.add(`endpoint ${name}`);
+    this.#activate(name, '');
   }
 
   #activate(name: string, endpoints: string | undefined): void {
@@ -215,6 +220,7 @@ export class EnvoyState {
     if (version === undefined) return;
     this.warming.delete(name);
     this.active.set(name, { version, endpoints });
+    if (endpoints === undefined) this.culprits.delete(name);
     this.#world.trace(() => `${this.#name} has ${name} warm`);
     if (this.warming.size === 0) this.subscriptions.flushSoon();
     this.#startListening();

@@ -72,6 +72,12 @@ export class History {
     return (this.#spoiltAt.get(cluster) ?? -1) >= since;
   }
 
+  /** Whether the newest revision has a shard of names, which Envoys resolve, under this name. */
+  isResolvedNow(cluster: string): boolean {
+    const texts = this.newest.clusters.get(cluster);
+    return texts !== undefined && texts.endpoints === undefined;
+  }
+
   get newest(): Revision {
     return this.at(this.#revisions.length - 1);
   }
