@@ -26,9 +26,9 @@ export interface XdsConfig {
     readonly corsOrigins: readonly string[];
     /** How long browsers are told to use TLS alone (RFC 6797); 0: nothing is said. */
     readonly hstsSeconds: number;
-    /** HTTP/3 on the UDP port of TLS, and the port that clients are told; undefined: not offered. */
     /** Of the requests whose client has no trace of its own: how many are recorded. */
     readonly traceSamplePercent: number;
+    /** HTTP/3 on the UDP port of TLS, and the port that clients are told; undefined: not offered. */
     readonly http3: { readonly advertisedPort: number } | undefined;
   };
   readonly tlsCertificateFile: string;
@@ -43,6 +43,8 @@ export interface XdsConfig {
   /** Our certificate inside; absent: xds speaks in clear with Envoy and NATS. */
   readonly internalTls: InternalTlsFiles | undefined;
   readonly shardTls: ShardTlsOptions;
+  /** An Envoy binary that is asked about shards before they are published; absent: nobody is asked. */
+  readonly envoyValidator: string | undefined;
   readonly tracing: TracingSettings;
 }
 
@@ -58,6 +60,7 @@ export function parseXdsConfig(env: Readonly<Record<string, string | undefined>>
     return 'path' in listen ? { host: '', port: 0 } : listen;
   };
   const tracing = readTracing(read);
+  const tlsPort = read.port('GATEWAY_TLS_PORT', 8443);
   const config = {
     natsUrl: read.text('GATEWAY_NATS_URL'),
     natsReplicas: read.integer('GATEWAY_NATS_REPLICAS', { min: 1, max: 5, fallback: 1 }),
@@ -68,8 +71,8 @@ export function parseXdsConfig(env: Readonly<Record<string, string | undefined>>
     edge: {
       address: read.text('GATEWAY_EDGE_ADDRESS', '0.0.0.0'),
       port: read.port('GATEWAY_PORT', 8080),
-      tlsPort: read.port('GATEWAY_TLS_PORT', 8443),
-      http3: readHttp3(read),
+      tlsPort,
+      http3: readHttp3(read, tlsPort),
       corsOrigins: readCorsOrigins(read),
       hstsSeconds: read.integer('GATEWAY_HSTS_SECONDS', { min: 0, max: HSTS_MAX_SECONDS, fallback: HSTS_SECONDS }),
       traceSamplePercent: tracing.samplePercent,
@@ -83,6 +86,7 @@ export function parseXdsConfig(env: Readonly<Record<string, string | undefined>>
     stateFolder: read.optional('GATEWAY_XDS_STATE_DIR'),
     internalTls: readInternalTlsFiles(read),
     tracing,
+    envoyValidator: read.optional('GATEWAY_ENVOY_VALIDATOR'),
     shardTls: {
       required: read.choice('GATEWAY_SHARD_TLS', ['required', 'optional'], 'optional') === 'required',
       secretsFolder: read.text('GATEWAY_ENVOY_SDS_DIR', SHARD_TLS_DEFAULTS.secretsFolder).replace(/\/+$/, ''),
@@ -92,9 +96,9 @@ export function parseXdsConfig(env: Readonly<Record<string, string | undefined>>
   return config;
 }
 
-function readHttp3(read: EnvReader): XdsConfig['edge']['http3'] {
+function readHttp3(read: EnvReader, tlsPort: number): XdsConfig['edge']['http3'] {
   const isOn = read.choice('GATEWAY_HTTP3', ['on', 'off'], 'off') === 'on';
-  const advertisedPort = read.port('GATEWAY_HTTP3_ADVERTISED_PORT', read.port('GATEWAY_TLS_PORT', 8443));
+  const advertisedPort = read.port('GATEWAY_HTTP3_ADVERTISED_PORT', tlsPort);
   return isOn ? { advertisedPort } : undefined;
 }
 

@@ -30,7 +30,6 @@ import { RevisionTraces } from './revision-traces.ts';
 import { createRouteStamper } from './route-stamper.ts';
 import { SwapRecord } from './swap-record.ts';
 import { watchTlsFiles } from './tls-files.ts';
-import { answerValidations } from './validator/validation-desk.ts';
 
 /** The xDS server: turns routing revisions into Envoy's resources and serves them over delta ADS. */
 const DRAIN_MS = 10_000;
@@ -39,6 +38,7 @@ const schedule = (delayMs: number, task: () => void) => {
   const timer = setTimeout(task, delayMs).unref();
   return () => clearTimeout(timer);
 };
+const timing = { schedule, nowMs: () => performance.now() };
 
 let log: Log | undefined;
 await runProgram({
@@ -101,11 +101,8 @@ async function start(config: XdsConfig, log: Log): Promise<AsyncDisposable> {
   const natsTls = tls && { own: tls, server: identityOf('nats') };
   const link = stack.use(openNats({ url: config.natsUrl, name: config.replica, tls: natsTls, log }));
   const board = stack.use(new NatsReplicaBoard(link, log));
-  const { replica, shardTls } = config;
-  const validator = stack.use(openValidator(config.envoyValidator, { shardTls, registry, log }));
-  stack.defer(answerValidations(board, validator));
-  const timing = { schedule, nowMs: () => performance.now() };
-  announcer = new Announcer({ board, controlPlane, replica, link, validator: validator !== undefined, ...timing });
+  const validator = openValidator(config, { board, registry, log, stack });
+  announcer = new Announcer({ board, controlPlane, replica: config.replica, link, validator, ...timing });
   stack.defer(announcer.follow());
   stack.defer(swaps.answerOn(board));
   const storage = stack.use(

@@ -7,7 +7,7 @@ import { loadAssignment } from './translate/cluster/endpoint.ts';
 import { SHARD_TLS_DEFAULTS, type ShardTlsOptions } from './translate/cluster/tls.ts';
 import { listeners } from './translate/listener.ts';
 import { NAMES } from './translate/names.ts';
-import { routeConfiguration } from './translate/route-config.ts';
+import { routeConfiguration } from './translate/routes/route-config.ts';
 import { certificateSecret } from './translate/secret.ts';
 
 /** The gRPC services that Envoy makes calls of JSON requests for. */

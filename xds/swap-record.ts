@@ -22,8 +22,8 @@ interface NodeRecord {
 
 /**
  * Remembers how routing revisions came into force at the Envoys of this replica: when each revision was loaded, when
- * its stamp was first permitted, when each Envoy was told and acknowledged it, and what Envoys rejected. In memory and bounded: the
- * newest `swapRecordsMaxCount` revisions, the `swapRecordNodesMaxCount` Envoys that were heard of last.
+ * its stamp was first permitted, when each Envoy was told and acknowledged it, and what Envoys rejected. In memory and
+ * bounded: the newest `swapRecordsMaxCount` revisions, the `swapRecordNodesMaxCount` Envoys that were heard of last.
  */
 export class SwapRecord {
   readonly #nowMs: () => number;

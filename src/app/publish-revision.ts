@@ -2,21 +2,26 @@ import { type Failure, type Outcome, refuse, succeed } from '#domain/errors.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { fail } from '#domain/result.ts';
 import { parseChanges } from '#domain/routing/parse-changes.ts';
-import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
+import { parseRoutingDocumentInSteps } from '#domain/routing/parse-routing-document.ts';
 import {
   type RevisionDraft,
   revisionFromChanges,
-  revisionFromDocument,
-  revisionFromRollback,
+  revisionFromDocumentInSteps,
+  revisionFromRollbackInSteps,
 } from '#domain/routing/revision.ts';
 import type { KindRevisions, RevisionNote, RoutingSnapshot } from '#domain/routing/types.ts';
+import { runInTurns } from '#platform/event-loop.ts';
 import type { Clock } from '#ports/clock.ts';
 import { StoreError } from '#ports/key-value-store.ts';
 import type { RoutingStore } from '#ports/routing.ts';
+import type { ShardValidator } from '#ports/shard-validator.ts';
+import { type ShardValidation, validateShards } from './validate-shards.ts';
 
 export interface PublishPorts {
   readonly store: RoutingStore;
   readonly clock: Clock;
+  /** Asked about shards that would change; absent: nobody is asked. */
+  readonly validator?: ShardValidator;
 }
 
 /** Who publishes and why. */
@@ -28,7 +33,7 @@ export interface PublishRequest {
 }
 
 /** The answer to a publication, in the names of the contract. */
-export interface PublishedRevision {
+export interface PublishedRevision extends ShardValidation {
   readonly revision: number;
   readonly kind_revisions: KindRevisions;
   /** False when the current revision had this content already and was left as it is. */
@@ -37,25 +42,29 @@ export interface PublishedRevision {
 
 /*
  * Each publication takes its turn among those of this process. Every one may also fail with `overloaded`: too many
- * wait, nothing was published.
+ * wait, nothing was published. Long ones are worked on in slices, others run in between: a draft is made of the one
+ * parent it was begun with, which never changes, and is published only if that still stands (compare-and-set).
  */
 
 /**
- * Publishes a whole routing document as the next revision. Fails with `validation_failed` and one entry per mistake,
- * `conflict` when another revision came first (the document was written without knowing it, so it is not tried again
- * unless `retryOnConflict`), `precondition_failed`, `storage_unavailable`.
+ * Publishes a whole routing document as the next revision. Fails with `validation_failed` and one entry per mistake, or
+ * per shard that Envoy refuses, `conflict` when another revision came first (the document was written without knowing
+ * it, so it is not tried again unless `retryOnConflict`), `precondition_failed`, `storage_unavailable`.
  */
 export async function publishDocument(
   ports: PublishPorts,
   request: PublishRequest & { readonly document: unknown; readonly retryOnConflict?: boolean },
 ): Promise<Outcome<PublishedRevision>> {
-  const parsed = parseRoutingDocument(request.document);
+  const retry = request.retryOnConflict === true;
+  // Others may publish while it is read: what stands is asked before.
+  const seen = retry ? undefined : await revisionNow(ports.store);
+  const parsed = await runInTurns(parseRoutingDocumentInSteps(request.document));
   if (!parsed.ok) return refuse('validation_failed', 'The routing document is refused', parsed.error);
-  const attempts = request.retryOnConflict === true ? LIMITS.conflictRetriesMaxCount + 1 : 1;
   return publish(ports, request, {
-    attempts,
-    whole: request.retryOnConflict !== true,
-    draft: async (parent, note) => succeed(revisionFromDocument(parent, parsed.value, note)),
+    attempts: retry ? LIMITS.conflictRetriesMaxCount + 1 : 1,
+    seen,
+    wanted: async () => parsed.value,
+    draft: async (parent, note) => succeed(await runInTurns(revisionFromDocumentInSteps(parent, parsed.value, note))),
   });
 }
 
@@ -90,13 +99,14 @@ export async function rollback(
 ): Promise<Outcome<PublishedRevision>> {
   return publish(ports, request, {
     attempts: 1,
-    whole: true,
+    seen: await revisionNow(ports.store),
+    wanted: () => ports.store.revision(request.revision),
     draft: async (parent, note) => {
       const target = await ports.store.revision(request.revision);
       if (parent === undefined || target === undefined) {
         return refuse('not_found', `Revision ${request.revision} is not kept`);
       }
-      return succeed(revisionFromRollback(parent, target, note));
+      return succeed(await runInTurns(revisionFromRollbackInSteps(parent, target, note)));
     },
   });
 }
@@ -106,10 +116,12 @@ interface Plan {
   /** Whether it may begin with the parent this process knows: right for what is tried again on a conflict anyway. */
   readonly optimistic?: boolean;
   /**
-   * Whether a revision published between the arrival of the request and its turn is a conflict: right for whole
-   * contents, which were composed without knowing it and would undo it.
+   * The revision that stood when the request arrived, where one published between that and its turn is a conflict:
+   * right for whole contents, which were composed without knowing it and would undo it.
    */
-  readonly whole?: boolean;
+  readonly seen?: Outcome<RoutingSnapshot | undefined> | undefined;
+  /** What `seen` would be replaced by. */
+  readonly wanted?: () => Promise<Pick<RoutingSnapshot, 'shards'> | undefined>;
   /** The next revision; undefined when it would equal `parent`. */
   readonly draft: (
     parent: RoutingSnapshot | undefined,
@@ -127,7 +139,7 @@ interface Turn {
 }
 
 async function publish(
-  { store, clock }: PublishPorts,
+  { store, clock, validator }: PublishPorts,
   request: PublishRequest,
   plan: Plan,
 ): Promise<Outcome<PublishedRevision>> {
@@ -136,18 +148,36 @@ async function publish(
     const error = { pointer: '/note', code: 'too_many', detail: `at most ${LIMITS.noteMaxChars} characters may be` };
     return refuse('validation_failed', 'The note is too long', [error]);
   }
-  const seen = plan.whole === true ? await revisionNow(store) : succeed(undefined);
-  if (!seen.ok) return seen;
-  return store.inTurn(async () => {
+  const { seen } = plan;
+  if (seen?.ok === false) return seen;
+  const seenRevision = seen && (seen.value?.revision ?? 0);
+  // Before the turn, which others wait for: what is published in between is a conflict anyway.
+  const isWanted = request.expectedRevision === undefined || request.expectedRevision === seenRevision;
+  const validated = await validate(isWanted ? validator : undefined, plan);
+  if (!validated.ok) return validated;
+  const outcome = await store.inTurn<PublishedRevision>(async () => {
     try {
       const note = { at: new Date(clock.nowMs()).toISOString(), by: request.by, note: text };
-      const turn = { note, expectedRevision: request.expectedRevision, seenRevision: seen.value };
+      const turn = { note, expectedRevision: request.expectedRevision, seenRevision };
       const early = plan.optimistic === true ? await publishOnKnown(store, plan, turn) : undefined;
       return early ?? (await publishOnHead(store, plan, turn));
     } catch (error) {
       return refuseStorage(error);
     }
   });
+  return outcome.ok ? succeed({ ...outcome.value, ...validated.value }) : outcome;
+}
+
+async function validate(
+  validator: ShardValidator | undefined,
+  { seen, wanted }: Plan,
+): Promise<Outcome<ShardValidation>> {
+  if (validator === undefined || seen?.ok !== true || wanted === undefined) return succeed({});
+  try {
+    return await validateShards(validator, seen.value, await wanted());
+  } catch (error) {
+    return refuseStorage(error);
+  }
 }
 
 /**
@@ -206,10 +236,10 @@ const published = (snapshot: RoutingSnapshot, changed: boolean) =>
 
 const refuseEmpty = () => refuse('not_found', 'No routing revision is published yet');
 
-/** The revision that stands when a request arrives, 0 for none. */
-async function revisionNow(store: RoutingStore): Promise<Outcome<number>> {
+/** The revision that stands when a request arrives. */
+async function revisionNow(store: RoutingStore): Promise<Outcome<RoutingSnapshot | undefined>> {
   try {
-    return succeed((await store.head())?.revision ?? 0);
+    return succeed(await store.head());
   } catch (error) {
     return refuseStorage(error);
   }

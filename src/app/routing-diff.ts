@@ -1,7 +1,8 @@
 import { type Outcome, refuse, succeed } from '#domain/errors.ts';
-import { type DiffPage, diffRouting, type RoutingContent, type RoutingDiff } from '#domain/routing/diff.ts';
+import { type DiffPage, diffRoutingInSteps, type RoutingContent, type RoutingDiff } from '#domain/routing/diff.ts';
 import { EMPTY_PLACEMENTS } from '#domain/routing/placement-table.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
+import { runInTurns } from '#platform/event-loop.ts';
 import type { RoutingStore } from '#ports/routing.ts';
 
 /** What differs between two revisions by number; 0 is the emptiness before the first. */
@@ -29,7 +30,7 @@ export async function diffRevisions(
   const from = asked.from ?? to.parent;
   const base = from === 0 ? NO_ROUTING : await earlier(store, from, to);
   if (base === undefined) return notKept(from);
-  return succeed({ from, to: asked.to, ...diffRouting(base, to, asked.page) });
+  return succeed({ from, to: asked.to, ...(await runInTurns(diffRoutingInSteps(base, to, asked.page))) });
 }
 
 /** Read next to the later one, both share what they have alike, and the comparison passes it over. */

@@ -1,10 +1,12 @@
 import { type Outcome, succeed } from '#domain/errors.ts';
-import { type DiffPage, diffRouting, tenantsOnChangedShards } from '#domain/routing/diff.ts';
+import { type DiffPage, diffRoutingInSteps, tenantsOnChangedShardsInSteps } from '#domain/routing/diff.ts';
 import type { RevisionDraft } from '#domain/routing/revision.ts';
+import { runInTurns } from '#platform/event-loop.ts';
 import type { RoutingStore } from '#ports/routing.ts';
 import { withStorage } from './commit/commit-decision.ts';
 import type { PublishedRevision, PublishPorts } from './publish-revision.ts';
 import { NO_ROUTING, type RevisionDiff } from './routing-diff.ts';
+import type { ShardValidation } from './validate-shards.ts';
 
 /** What a publication would have done. */
 export interface DryRun extends RevisionDiff {
@@ -14,6 +16,8 @@ export interface DryRun extends RevisionDiff {
   readonly changed: boolean;
   /** Tenants that stay on a shard which itself would change: their requests would go to other endpoints. */
   readonly tenantsOnChangedShards: number;
+  /** What an Envoy said of the shards that would change. */
+  readonly validation: ShardValidation;
 }
 
 /**
@@ -43,16 +47,21 @@ export async function dryRun(
     };
     const outcome = await publication({ ...ports, store });
     if (!outcome.ok) return outcome;
+    const { validation, validation_detail } = outcome.value;
     const before = parent ?? NO_ROUTING;
     const after = draft ?? before;
-    const diff = diffRouting(before, after, page);
+    const diff = await runInTurns(diffRoutingInSteps(before, after, page));
     return succeed({
       revision,
       changed: draft !== undefined,
       from: revision,
       to: draft?.revision ?? revision,
       ...diff,
-      tenantsOnChangedShards: tenantsOnChangedShards(after, diff),
+      validation: {
+        ...(validation === undefined ? {} : { validation }),
+        ...(validation_detail === undefined ? {} : { validation_detail }),
+      },
+      tenantsOnChangedShards: await runInTurns(tenantsOnChangedShardsInSteps(after, diff)),
     });
   });
 }

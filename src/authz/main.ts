@@ -50,7 +50,7 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
   const tracing = stack.use(await openTracing({ ...config, service: 'authz', log, metrics }));
   const tls = config.internalTls === undefined ? undefined : stack.use(await openInternalTls(config.internalTls, log));
   const storage = await openStorage({ config, tls, log, stack, shutdown });
-  const { board, source, routingStore } = storage;
+  const { board, source, routingStore, headStatus } = storage;
 
   // What decisions are made from. The board hears of every step, because others wait for it (stamps, "applied").
   const keeper = stack.use(new SnapshotKeeper({ source, board, clock, read: (n) => routingStore.revision(n) }));
@@ -114,7 +114,7 @@ async function start(config: AuthzConfig, log: Log, shutdown: AbortSignal): Prom
       ...systemRoutes({ store: storage.iam, clock, publicUrl: config.publicUrl, readiness }),
       ...authRoutes(identity.services, identity.bootstrapToken),
       ...iamRoutes(identity.services),
-      ...routingRoutes({ routingStore, routingSource: source, board, clock }),
+      ...routingRoutes({ routingStore, routingSource: source, headStatus, board, clock }),
     ],
   });
   // Before the routing is here, every request of a tenant would be denied. Where there is none, or none that can be read,

@@ -4,6 +4,10 @@ export const LIMITS = {
   requestBodyMaxBytes: 1_048_576,
   apiBodyMaxBytes: 16_384,
   routingDocumentMaxBytes: 67_108_864,
+  /** Longer JSON is parsed in pieces of about this size, with turns of the event loop in between. */
+  jsonSliceMaxChars: 65_536,
+  /** What Envoy holds of one connection in each direction, of clients and of shards, before it reads no more. */
+  connectionBufferMaxBytes: 32_768,
   requestHeadersMaxKilobytes: 32,
   requestHeadersMaxCount: 100,
   correlationIdMaxChars: 128,
@@ -11,6 +15,11 @@ export const LIMITS = {
   apiTimeoutMs: 15_000,
   upstreamTimeoutMs: 10_000,
   extAuthzTimeoutMs: 2_000,
+  /**
+   * After this a check is asked at another replica: a replica that hangs is noticed by health checks only seconds later.
+   * Far more than the slowest answer of a busy one, the longest wait for a stamp included.
+   */
+  checkTryTimeoutMs: 1_000,
   /** How often a check that ended without an answer is asked again. */
   checkRetriesMaxCount: 3,
   extAuthzStreamsMaxCount: 10_000,
@@ -60,6 +69,8 @@ export const LIMITS = {
   placementChunksCount: 256,
   /** One chunk, shard directory or manifest, before compression. */
   routingPartMaxBytes: 33_554_432,
+  /** Up to this size a part is compressed by the thread that publishes: about a millisecond. */
+  routingPartPackedAtOnceMaxBytes: 524_288,
   /** Reads or writes of parts under way at once. */
   routingPartsInFlightMaxCount: 32,
   routingLoadRetryMaxMs: 5_000,
@@ -73,6 +84,9 @@ export const LIMITS = {
   /** Publications of one process that wait for their turn, and how long one may: less than `apiTimeoutMs`. */
   publicationsWaitingMaxCount: 1_000,
   publicationWaitMaxMs: 10_000,
+  /** Long work gives others a turn of the event loop after so many placements or shards, when it has used so much of one. */
+  routingSliceMaxCount: 500,
+  sliceMaxMs: 5,
 
   // Identity
   passwordMinChars: 8,
@@ -118,6 +132,9 @@ export const LIMITS = {
   upstreamConnectTimeoutMs: 1_000,
   shardConnectionsMaxCount: 1_024,
   shardRequestsMaxCount: 10_000,
+  /** Of one HTTP/2 connection to a shard: streams at once, and how much of an answer is under way on each. */
+  shardStreamsMaxCount: 100,
+  shardStreamWindowBytes: 65_536,
   shardIdleConnectionMs: 4_000,
   /** Ranges of what a routing document may say of a shard (docs/routing.md). Smallest and largest. */
   connectTimeoutMinMs: 50,
@@ -160,6 +177,22 @@ export const LIMITS = {
   quarantinedToldMaxCount: 50,
   quarantinedStoredMaxCount: 500,
   quarantineErrorMaxChars: 500,
+  /**
+   * Questions to an Envoy about changed shards before they are published (docs/operations.md): what one may hold, how
+   * long the process may take for all its runs, how many runs find the culprits, what is read of its output.
+   */
+  envoyValidationMaxBytes: 524_288,
+  envoyValidationShardsMaxCount: 5_000,
+  envoyValidationMaxMs: 3_000,
+  envoyValidationRunsMaxCount: 100,
+  envoyValidationOutputMaxBytes: 65_536,
+  /** Validations that wait for the process, those a replica remembers, and verdicts about single shards it remembers. */
+  envoyValidationsQueuedMaxCount: 8,
+  envoyValidationsKeptMaxCount: 64,
+  envoyVerdictsKeptMaxCount: 20_000,
+  /** How long a publication waits for the verdict, and how often it looks. */
+  envoyValidationWaitMaxMs: 3_500,
+  envoyValidationPollEveryMs: 50,
 
   // Traces
   /** Ended spans that wait for the collector, and how many go at once; more are dropped and counted. */

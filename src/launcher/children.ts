@@ -124,6 +124,8 @@ function xds(layout: Layout): Child {
     // Whoever wants TLS inside wants it of the shards, too.
     ...(config.internalTls ? { GATEWAY_SHARD_TLS: config.environment['GATEWAY_SHARD_TLS'] ?? 'required' } : {}),
     GATEWAY_ENVOY_SDS_DIR: data.envoy,
+    // `on` here, a path there.
+    GATEWAY_ENVOY_VALIDATOR: config.envoyValidator ? config.envoy : '',
     // A browser would keep it for every port of this machine.
     GATEWAY_HSTS_SECONDS: config.environment['GATEWAY_HSTS_SECONDS'] ?? '0',
   };

@@ -12,6 +12,8 @@ export interface LauncherConfig {
   readonly dataFolder: string;
   /** Mutual TLS on every connection inside. Off, because tools then need a certificate to look into anything. */
   readonly internalTls: boolean;
+  /** Changed shards are shown to Envoy's binary before they are published. Off: quarantine is what protects. */
+  readonly envoyValidator: boolean;
   /** Where Envoy's spans go, in clear; the other programs read it themselves. */
   readonly collector: { readonly host: string; readonly port: number } | undefined;
   readonly envoy: string;
@@ -40,6 +42,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
     edgeAddress: reader.text('GATEWAY_EDGE_ADDRESS', EDGE_ADDRESS),
     dataFolder: resolve(repository, reader.text('GATEWAY_DATA', DATA_FOLDER)),
     internalTls: reader.choice('GATEWAY_INTERNAL_TLS', ['on', 'off'], 'off') === 'on',
+    envoyValidator: reader.choice('GATEWAY_ENVOY_VALIDATOR', ['on', 'off'], 'off') === 'on',
     collector,
     envoy: reader.text('GATEWAY_ENVOY'),
     natsServer: reader.text('GATEWAY_NATS_SERVER'),

@@ -12,7 +12,7 @@ export interface ReplicaBoard extends AsyncDisposable {
   /** Called when a replica appears, leaves or says something new. @returns a function that ends it. */
   onChange(listener: () => void): () => void;
   /**
-   * Puts a question to every live replica, this one included. Ends when all have answered, at the latest after
+   * Puts a question to every live replica, this one included. Ends when all (of the role) have answered, at the latest after
    * `replicaAnswerWaitMaxMs`, with whatever came: who is missing did not answer, or does not know such questions.
    */
   ask(question: ReplicaQuestion): Promise<readonly ReplicaAnswer[]>;
@@ -26,6 +26,8 @@ export interface ReplicaBoard extends AsyncDisposable {
 /** Something that each replica knows for itself. Not for anything that has to be right at all times: answers get lost. */
 export interface ReplicaQuestion {
   readonly topic: string;
+  /** Whose answers are waited for; absent: everybody's. Questions reach all replicas. */
+  readonly role?: ReplicaRole;
   /** JSON, as is the answer; the other side parses it. */
   readonly body: unknown;
 }
@@ -51,6 +53,8 @@ export interface ReplicaFacts {
   readonly envoys?: readonly EnvoyState[];
   /** Shards that this xds replica keeps back, the newest `quarantinedToldMaxCount`; xds only, absent when none. */
   readonly quarantined?: readonly QuarantinedShard[];
+  /** This xds replica has an Envoy that can be asked about shards (`ShardValidator`); absent when it has none. */
+  readonly validator?: boolean;
 }
 
 /**

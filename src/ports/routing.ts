@@ -1,4 +1,4 @@
-import type { Outcome } from '#domain/errors.ts';
+import type { FieldError, Outcome } from '#domain/errors.ts';
 import type { RevisionDraft } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
 
@@ -46,3 +46,15 @@ export type RevisionSummary = Pick<
   RoutingSnapshot,
   'revision' | 'parent' | 'manifest' | 'kindRevisions' | 'at' | 'by' | 'note'
 >;
+
+/** What became of routing that did not come by the API: a table put into `head` by hand, or the routing file. */
+export interface HeadStatus {
+  readonly source: 'inline' | 'file';
+  readonly state: 'published' | 'unchanged' | 'refused';
+  /** RFC 3339. */
+  readonly at: string;
+  /** The revision in force afterwards, 0 when there is none; absent where the writer cannot know it. */
+  readonly revision?: number;
+  readonly detail: string;
+  readonly errors?: readonly FieldError[];
+}

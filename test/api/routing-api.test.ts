@@ -109,6 +109,7 @@ describe('showing', () => {
     expect([reload.status, reload.body]).toEqual([200, { revision: 1, applied: 'all' }]);
     const status = await as({ method: 'GET', path: '/admin/routing/status' });
     expect(status.body).toEqual({
+      head: null,
       quarantined: [],
       envoys: [],
       replicas: [
@@ -122,6 +123,13 @@ describe('showing', () => {
       ],
     });
   });
+});
+
+it('shows what became of a table that was put into head by hand', async () => {
+  const errors = [{ pointer: '/aggregate_placement/acme', code: 'unknown_shard', detail: 's9 is not there' }];
+  api.head = { source: 'inline', state: 'refused', at: '2026-01-01T00:00:00.000Z', revision: 1, detail: 'no', errors };
+  const { body } = await as({ method: 'GET', path: '/admin/routing/status' });
+  expect(body.head).toEqual(api.head);
 });
 
 describe('two at once', () => {

@@ -6,7 +6,7 @@ import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import { createLog } from '#platform/log.ts';
 import { createMetrics } from '#platform/metrics.ts';
 import { StoreError } from '#ports/key-value-store.ts';
-import type { RoutingStore } from '#ports/routing.ts';
+import type { HeadStatus, RoutingStore } from '#ports/routing.ts';
 import { iamRoutes } from '../../src/authz/admin-api/iam-routes.ts';
 import { routingRoutes } from '../../src/authz/admin-api/routing-routes.ts';
 import { authRoutes } from '../../src/authz/auth-api/auth-routes.ts';
@@ -32,6 +32,8 @@ export interface Api extends AsyncDisposable {
   /** Lines the service logged, as text. */
   readonly logged: readonly string[];
   readiness: readonly ReadyCondition[];
+  /** What the status tells of a table put into `head` by hand. */
+  head: HeadStatus | undefined;
   call(request: ApiRequest): Promise<ApiResponse>;
 }
 
@@ -60,7 +62,10 @@ export async function startApi(options: { readonly emailVerification?: 'required
   const revisions = new MemoryRoutingStore();
   const board = new RoutingBoard(rig.services.board, () => revisions.kept.at(-1)?.revision ?? 0);
   const logged: string[] = [];
-  const state: { readiness: readonly ReadyCondition[] } = { readiness: [{ name: 'storage', ok: true }] };
+  const state: { readiness: readonly ReadyCondition[]; head: HeadStatus | undefined } = {
+    readiness: [{ name: 'storage', ok: true }],
+    head: undefined,
+  };
   const routes = [
     ...systemRoutes({ store, clock, publicUrl: PUBLIC_URL, readiness: () => state.readiness }),
     ...authRoutes(rig.services, BOOTSTRAP_TOKEN),
@@ -68,6 +73,7 @@ export async function startApi(options: { readonly emailVerification?: 'required
     ...routingRoutes({
       routingStore: revisions,
       routingSource: { current: () => revisions.kept.at(-1) },
+      headStatus: () => state.head,
       board,
       clock,
     }),
@@ -100,6 +106,12 @@ export async function startApi(options: { readonly emailVerification?: 'required
     },
     set readiness(conditions) {
       state.readiness = conditions;
+    },
+    get head() {
+      return state.head;
+    },
+    set head(status) {
+      state.head = status;
     },
     call: (request) => callApi(app, request),
     [Symbol.asyncDispose]: async () => {

@@ -11,8 +11,9 @@ import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { messageFromJson } from '#platform/proto-registry.ts';
 import { CommandClient, loadCommandProtocol } from '../nodes/aggregate/command-service.ts';
-import { assign, bootstrapAdmin, metadataOf, type Person, signUp } from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { metadataOf, type Person } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 
 /**
  * The clients that strangers come with: one command, one query and one refusal of each by every one of them, in clear and
@@ -28,14 +29,12 @@ let ca: string;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway();
-  const run = await gateway.run();
+  const edge = await startGatewayWithMember();
+  ({ gateway, member } = edge);
+  const { run } = edge;
   urls = { clear: run.http, tls: run.https.replace('127.0.0.1', 'localhost') };
   ca = run.ca;
   setDefaultCACertificates([...getCACertificates('default'), await readFile(ca, 'utf8')]);
-  const admin = await bootstrapAdmin(gateway);
-  member = await signUp(run.http, 'member@example.com');
-  await assign(run.http, admin, member, 'acme', 'tenant-member');
 });
 afterAll(() => gateway?.[Symbol.asyncDispose]());
 

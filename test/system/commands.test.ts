@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMAND_GRPC_PATH } from '#domain/endpoints.ts';
 import { decodeToJson, messageFromJson, messageType } from '#platform/proto-registry.ts';
 import { loadCommandProtocol } from '../nodes/aggregate/command-service.ts';
-import { ask, assign, bootstrapAdmin, commandClient, metadataOf, type Person, signUp } from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { ask, commandClient, metadataOf, type Person } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 import { readFrames, sendGrpc, sendGrpcWeb, sendHttp1, type WireAnswer } from './edge-matrix/wire-client.ts';
 
 /** Commands in each of their forms: by which id they are known, how large they may be, what texts they may hold. */
@@ -15,12 +16,8 @@ let port: number;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway();
-  ({ http } = await gateway.run());
+  ({ gateway, http, member } = await startGatewayWithMember());
   port = Number(new URL(http).port);
-  const admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  await assign(http, admin, member, 'acme', 'tenant-member');
 });
 afterAll(() => gateway?.[Symbol.asyncDispose]());
 

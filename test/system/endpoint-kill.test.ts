@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ENDPOINTS } from '#domain/endpoints.ts';
-import { ask, assign, bootstrapAdmin, type Person, signUp } from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { ask, type Person } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 import { type EndpointProcess, startPair, withPair } from '../support/load/endpoint-process.ts';
 import { type Flow, isRepeatable, startTraffic, type TrafficAnswer } from '../support/load/traffic.ts';
 import { until } from '../support/wait.ts';
-import { startTwoAuthz } from './graceful/two-authz.ts';
+import { startTwoAuthz, type TwoAuthz } from './graceful/two-authz.ts';
 
 /**
  * One of the two endpoints of a shard is killed under load, several times (design section 5.6): what may be repeated
@@ -19,6 +20,8 @@ const REQUESTS_PER_SECOND = 320;
 const KILLS_COUNT = 2;
 /** Between a kill and the start, and between that and the next kill. */
 const PAUSE_MS = 1_000;
+/** Longer than it takes health checks to take a replica out. */
+const HANG_MS = 4_000;
 /** More than the buffer of a connection: a repeat needs the whole body. */
 const LARGE_BYTES = 200_000;
 
@@ -43,11 +46,7 @@ let member: Person;
 let pair: readonly [EndpointProcess, EndpointProcess];
 
 beforeAll(async () => {
-  gateway = await startGateway();
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  await assign(http, admin, member, TENANT, 'tenant-admin');
+  ({ gateway, http, admin, member } = await startGatewayWithMember({ role: 'tenant-admin' }));
   pair = await startPair(gateway.dataFolder);
 });
 afterAll(async () => {
@@ -136,25 +135,44 @@ describe('kill -9 of one of two endpoints under load', () => {
   });
 });
 
-describe('kill -9 of one of two replicas of authz under load', () => {
-  it('fails nothing: a check that ended without an answer is asked again', async () => {
-    await using edge = await startTwoAuthz(gateway);
+describe('one of two replicas of authz under load', () => {
+  const flows = FLOWS.filter((flow) => isRepeatable(flow) && !flow.tls);
+
+  /** Does something to each replica in turn, under load, and gives the answers that were not right. */
+  async function failuresWhile(edge: TwoAuthz, act: (replica: TwoAuthz['replicas'][number]) => Promise<void>) {
     await edge.untilHealthy();
-    const flows = FLOWS.filter((flow) => isRepeatable(flow) && !flow.tls);
     await using traffic = startTraffic({
       ...{ http: edge.http, https: edge.https, ca: (await gateway.run()).ca, token: member.token },
       ...{ tenants: [TENANT], flows, requestsPerSecond: REQUESTS_PER_SECOND, delayMs: 5 },
     });
     await until(() => traffic.answers.length > REQUESTS_PER_SECOND, { deadlineMs: 30_000, what: 'the load to begin' });
     for (const replica of edge.replicas) {
-      await replica.stop('SIGKILL');
-      await sleep(PAUSE_MS);
-      await replica.start();
+      await act(replica);
       await edge.untilHealthy();
     }
     await traffic.stop();
     const failed = traffic.answers.filter(({ isRight }) => !isRight);
-    expect(failed.length, await explained(failed, edge.accessLog)).toBe(0);
+    return { count: failed.length, why: await explained(failed, edge.accessLog) };
+  }
+
+  it('is killed, and nothing fails: a check that ended without an answer is asked again', async () => {
+    await using edge = await startTwoAuthz(gateway);
+    const failed = await failuresWhile(edge, async (replica) => {
+      await replica.stop('SIGKILL');
+      await sleep(PAUSE_MS);
+      await replica.start();
+    });
+    expect(failed.count, failed.why).toBe(0);
+  });
+
+  it('hangs, and nothing fails: a check that is not answered in time is asked again', async () => {
+    await using edge = await startTwoAuthz(gateway);
+    const failed = await failuresWhile(edge, async (replica) => {
+      replica.hang();
+      await sleep(HANG_MS);
+      replica.goOn();
+    });
+    expect(failed.count, failed.why).toBe(0);
   });
 });
 

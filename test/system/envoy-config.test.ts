@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { ENDPOINTS } from '#domain/endpoints.ts';
 import { makeAuthority, makeServerCertificate } from '../../src/launcher/data/make-certificates.ts';
 import { edgeListeners, edgeSecret, TRANSLATORS } from '../../xds/resources.ts';
-import { routeConfiguration } from '../../xds/translate/route-config.ts';
+import { routeConfiguration } from '../../xds/translate/routes/route-config.ts';
 import { DESCRIPTORS, type Edge, startEdge } from '../protocol/xds/rig/edge.ts';
 import { writeEnvoySecrets } from '../support/generators/internal-certificates.ts';
 import { snapshotOf } from '../support/routing.ts';

@@ -2,8 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LIMITS } from '#domain/limits.ts';
-import { ask, assign, bootstrapAdmin, gatewayctl, move, type Person, signUp } from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { ask, gatewayctl, move, type Person } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 import { grpcClient, http1Client, http2Client, type KeptClient, type Send } from '../support/load/kept-clients.ts';
 import { until } from '../support/wait.ts';
 import { startTwoAuthz } from './graceful/two-authz.ts';
@@ -15,11 +16,7 @@ let admin: Person;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway();
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  await assign(http, admin, member, 'acme', 'tenant-member');
+  ({ gateway, http, admin, member } = await startGatewayWithMember());
   await until(async () => (await query()).status === 200, { deadlineMs: 30_000, what: 'queries to be served' });
 });
 afterAll(() => gateway?.[Symbol.asyncDispose]());

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, assign, bootstrapAdmin, move, type Person, signUp } from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { ask, move, type Person } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 import { until } from '../support/wait.ts';
 
 /**
@@ -23,11 +24,7 @@ let admin: Person;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway();
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  await assign(http, admin, member, 'acme', 'tenant-member');
+  ({ gateway, http, admin, member } = await startGatewayWithMember());
   // The routing in force is one that was pushed, not the one the gateway began with.
   expect((await move(http, admin, { tenant: 'acme', projection: 's2' })).status).toBe(200);
   await untilServedBy('s2');

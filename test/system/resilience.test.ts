@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, assign, bootstrapAdmin, move, PASSWORD, type Person, signIn, signUp } from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { ask, move, PASSWORD, type Person, signIn } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 import { until } from '../support/wait.ts';
 
 /** What happens when parts die, freeze or start again (design section 7). */
@@ -10,11 +11,7 @@ let admin: Person;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway();
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  await assign(http, admin, member, 'acme', 'tenant-member');
+  ({ gateway, http, admin, member } = await startGatewayWithMember());
   await move(http, admin, { tenant: 'acme', projection: 's2' });
 });
 afterAll(() => gateway[Symbol.asyncDispose]());

@@ -6,18 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectNats } from '#adapters/nats/connection.ts';
 import { NatsKeyValueStore } from '#adapters/nats/key-value-store.ts';
-import {
-  ask,
-  assign,
-  bootstrapAdmin,
-  type EdgeRequest,
-  gatewayctl,
-  move,
-  PASSWORD,
-  type Person,
-  signUp,
-} from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { ask, type EdgeRequest, gatewayctl, move, PASSWORD, type Person } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 import { silentLog } from '../support/nats.ts';
 import { until } from '../support/wait.ts';
 
@@ -28,11 +19,7 @@ let admin: Person;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway();
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  expect((await assign(http, admin, member, 'acme', 'tenant-member')).status).toBe(201);
+  ({ gateway, http, admin, member } = await startGatewayWithMember());
   const login = await gatewayctl(gateway, ['login', '--email', admin.email, '--password-stdin'], {
     input: `${PASSWORD}\n`,
   });
@@ -252,6 +239,19 @@ describe('a table put into head by hand', () => {
     const pointers = status.errors.map(({ pointer }: { pointer: string }) => pointer);
     expect(pointers).toEqual(expect.arrayContaining(['/runner_placement/acme', '/runner_placement/Not A Tenant']));
     await until(async () => (await current()) === before, { deadlineMs: 5_000, what: 'the old head to be back' });
+    const shown = await until(
+      async () => {
+        const { body } = await asAdmin('/admin/routing/status');
+        const head = body['head'] as { readonly state?: string } | null;
+        return head?.state === 'refused' && head;
+      },
+      { deadlineMs: 5_000, what: 'the refusal to show in the status' },
+    );
+    expect(shown).toEqual({ ...status, schema: undefined });
+    expect(await ctl('routing', 'status')).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringContaining('/runner_placement/acme'),
+    });
     expect((await served()).shard).toBe('projection/s2');
     expect((await move(http, admin, { tenant: 'acme', projection: 's1' })).body['revision']).toBe(before + 1);
     expect((await served()).shard).toBe('projection/s1');

@@ -66,6 +66,11 @@ const LATE: readonly Reply[] = [
     detail: ENVOYS_WORDS,
   },
   { code: 'request_malformed', when: statusIs(400), detail: 'the request cannot be read' },
+  {
+    code: 'request_malformed',
+    when: allOf(statusIs(403), hasDetails("response.code_details.startsWith('rbac_access_denied')")),
+    detail: 'the request names several hosts',
+  },
   { code: 'csrf_rejected', when: statusIs(403), detail: 'the request comes from another site' },
   { code: 'not_found', when: statusIs(404), detail: 'there is no such endpoint' },
   { code: 'method_not_allowed', when: statusIs(405), detail: 'this endpoint has other methods' },

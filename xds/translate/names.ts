@@ -39,10 +39,3 @@ export const EARLY_REPLY_HEADER = 'x-gateway-early-reply';
  * also be told to others. A client's own is removed.
  */
 export const SAMPLED_HEADER = 'x-client-trace-id';
-
-/**
- * How often Envoy chooses again when its choice for a retry is an endpoint that has just failed. It picks the less busy of
- * two at random, and a dead endpoint is never busy: of two endpoints three choices in four are the dead one, so Envoy's
- * usual few would send one retry in three there: with 3 retries one check in forty would fail, as the load test has shown.
- */
-export const RETRY_CHOICES_MAX_COUNT = 20;

@@ -164,6 +164,7 @@ const changed = (before: ReplicaFacts, after: ReplicaFacts): boolean =>
   before.routingRevision !== after.routingRevision ||
   before.iamRevision !== after.iamRevision ||
   before.oldestStamp !== after.oldestStamp ||
+  before.validator !== after.validator ||
   JSON.stringify(before.envoys) !== JSON.stringify(after.envoys) ||
   JSON.stringify(before.quarantined) !== JSON.stringify(after.quarantined);
 

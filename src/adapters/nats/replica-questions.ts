@@ -62,7 +62,9 @@ export class ReplicaQuestions implements Disposable {
         inbox.unsubscribe();
         resolve([...answers.values()]);
       };
-      const isComplete = () => this.#live().every((replica) => answers.has(nameOf(replica)));
+      const { role } = question;
+      const isComplete = () =>
+        this.#live().every((replica) => (role ?? replica.role) !== replica.role || answers.has(nameOf(replica)));
       const inbox = this.#link.nc.subscribe(createInbox(), {
         callback: (error, message) => {
           const received = error === null ? parseAnswer(message.data) : undefined;

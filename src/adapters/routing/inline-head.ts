@@ -2,13 +2,15 @@ import type { FieldError } from '#domain/errors.ts';
 import type { Result } from '#domain/result.ts';
 import { parseObject } from '#domain/routing/canonical.ts';
 import { headText } from '#domain/routing/head.ts';
-import { parseRoutingDocument, type RoutingDocument } from '#domain/routing/parse-routing-document.ts';
-import { revisionFromDocument } from '#domain/routing/revision.ts';
+import { parseRoutingDocumentInSteps, type RoutingDocument } from '#domain/routing/parse-routing-document.ts';
+import { revisionFromDocumentInSteps } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
+import { runInTurns } from '#platform/event-loop.ts';
 import type { Log } from '#platform/log.ts';
 import type { Clock } from '#ports/clock.ts';
 import { type KeyValueStore, type StoredRecord, StoreError } from '#ports/key-value-store.ts';
-import { type HeadStatus, writeHeadStatus } from './head-status.ts';
+import type { HeadStatus } from '#ports/routing.ts';
+import { writeHeadStatus } from './head-status.ts';
 import { HEAD_KEY } from './keys.ts';
 import type { HeadState, RevisionStore } from './revision-store.ts';
 import { headOf } from './revision-writer.ts';
@@ -40,7 +42,7 @@ export async function adoptInlineHead(options: AdoptOptions): Promise<HeadStatus
   }
   try {
     const last = await options.revisions.lastProper();
-    const parsed = documentOf(state);
+    const parsed = await documentOf(state);
     const status = parsed.ok
       ? await publish(options, { state, last, document: parsed.value })
       : await refuse(options, { state, last, errors: parsed.error });
@@ -53,8 +55,8 @@ export async function adoptInlineHead(options: AdoptOptions): Promise<HeadStatus
 
 type Foreign = Exclude<HeadState, { form: 'none' } | { form: 'revision' }>;
 
-function documentOf(state: Foreign): Result<RoutingDocument, readonly FieldError[]> {
-  if (state.form === 'inline') return parseRoutingDocument(state.table);
+async function documentOf(state: Foreign): Promise<Result<RoutingDocument, readonly FieldError[]>> {
+  if (state.form === 'inline') return runInTurns(parseRoutingDocumentInSteps(state.table));
   return { ok: false, error: [{ pointer: '', code: 'wrong_type', detail: state.reason }] };
 }
 
@@ -65,7 +67,7 @@ async function publish(
   const { state, last, document } = found;
   const at = new Date(clock.nowMs()).toISOString();
   const note = state.form === 'inline' ? state.note : '';
-  const draft = revisionFromDocument(last, document, { at, by: BY_HAND, note });
+  const draft = await runInTurns(revisionFromDocumentInSteps(last, document, { at, by: BY_HAND, note }));
   if (draft === undefined) await restore(store, state.record, last);
   else await revisions.publishAt(draft, last, state.record.revision);
   const status: HeadStatus = {

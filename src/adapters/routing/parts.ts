@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { zstdCompress, zstdDecompress } from 'node:zlib';
+import { zstdCompress, zstdCompressSync, zstdDecompress } from 'node:zlib';
 import { LIMITS } from '#domain/limits.ts';
-import { AsciiText } from '#domain/routing/ascii-text.ts';
 import { type Manifest, manifestText, shardDirectoryText, spellPlacementChunk } from '#domain/routing/canonical.ts';
 import type { PlacementBucket } from '#domain/routing/placement-table.ts';
+import { AsciiText } from '#domain/routing/text/ascii-text.ts';
 import type { RoutingSnapshot, ShardDirectory } from '#domain/routing/types.ts';
+import { runToEnd, type Steps } from '#domain/steps.ts';
 
 /** A revision's manifest and the name it is stored under. */
 export interface NamedManifest extends Pick<Manifest, 'placements' | 'shards'> {
@@ -57,9 +58,21 @@ function nameOf<Part extends PlacementBucket | ShardDirectory>(
 }
 
 /** The manifest of a revision; hashes only parts that were not hashed before. */
-export function manifestOf({ placements, shards }: Pick<RoutingSnapshot, 'placements' | 'shards'>): NamedManifest {
+export const manifestOf = (content: Pick<RoutingSnapshot, 'placements' | 'shards'>): NamedManifest =>
+  runToEnd(manifestInSteps(content));
+
+/** The same in steps, for a revision with many new parts. */
+export function* manifestInSteps({
+  placements,
+  shards,
+}: Pick<RoutingSnapshot, 'placements' | 'shards'>): Steps<NamedManifest> {
+  const buckets: string[] = [];
+  for (let index = 0; index < LIMITS.placementChunksCount; index += 1) {
+    buckets.push(bucketName(placements.bucket(index)));
+    yield;
+  }
   const parts = {
-    placements: Array.from({ length: LIMITS.placementChunksCount }, (_, index) => bucketName(placements.bucket(index))),
+    placements: buckets,
     shards: {
       aggregate: directoryName(shards.aggregate),
       projection: directoryName(shards.projection),
@@ -70,8 +83,14 @@ export function manifestOf({ placements, shards }: Pick<RoutingSnapshot, 'placem
   return { ...parts, text, sha256: sha256Of(text) };
 }
 
-/** A part as it is stored: zstd of its canonical text. */
-export const pack = (text: string): Promise<Uint8Array> => compressed(Buffer.from(text));
+/**
+ * A part as it is stored: zstd of its canonical text. Small ones are packed at once: that takes less of this thread
+ * than handing them to others, and hundreds of them in other threads would take the processor from it.
+ */
+export async function pack(text: string): Promise<Uint8Array> {
+  const bytes = Buffer.from(text);
+  return bytes.length <= LIMITS.routingPartPackedAtOnceMaxBytes ? zstdCompressSync(bytes) : compressed(bytes);
+}
 
 /** The text of a stored part. @throws an Error of node:zlib when it is damaged or larger than `routingPartMaxBytes` */
 export async function unpack(bytes: Uint8Array): Promise<string> {

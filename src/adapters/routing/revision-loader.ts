@@ -8,11 +8,12 @@ import {
   parsePlacementChunk,
   parseShardDirectory,
 } from '#domain/routing/canonical.ts';
-import { findUnroutable } from '#domain/routing/closure.ts';
+import { findUnroutable, findUnroutableInSteps } from '#domain/routing/closure.ts';
 import type { Head } from '#domain/routing/head.ts';
 import { EMPTY_PLACEMENTS, type PlacementBucket, type PlacementTable } from '#domain/routing/placement-table.ts';
 import { shareDirectory } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot, ShardDirectory } from '#domain/routing/types.ts';
+import { runInTurn, runInTurns } from '#platform/event-loop.ts';
 import { type KeyValueStore, StoreError } from '#ports/key-value-store.ts';
 import { mapBounded } from './bounded.ts';
 import { chunkKey, manifestKey } from './keys.ts';
@@ -60,7 +61,7 @@ export async function loadRevision(
     reading.placements(manifest, base?.placements ?? EMPTY_PLACEMENTS),
   ]);
   const content = { shards, placements };
-  const unroutable = findUnroutable(base, content);
+  const unroutable = await runInTurns(findUnroutableInSteps(base, content));
   if (unroutable !== undefined) throw new RevisionUnreadable(head.revision, unroutable);
   return snapshotOf(head, content);
 }
@@ -93,7 +94,7 @@ class Reading {
       const held = base?.[kind];
       const sha256 = manifest.shards[kind];
       if (held !== undefined && directoryName(held) === sha256) return held;
-      const fresh = this.#parsed(parseShardDirectory(await this.#part(sha256)));
+      const fresh = await this.#part(sha256, parseShardDirectory);
       return named(shareDirectory(held, fresh), sha256);
     };
     const [aggregate, projection, runner] = await Promise.all([load('aggregate'), load('projection'), load('runner')]);
@@ -106,19 +107,22 @@ class Reading {
     );
     const load = async ([index, sha256]: [number, string]): Promise<[number, PlacementBucket]> => [
       index,
-      named(this.#parsed(parsePlacementChunk(await this.#part(sha256), index)), sha256),
+      named(await this.#part(sha256, (text) => parsePlacementChunk(text, index)), sha256),
     ];
     return base.withBuckets(new Map(await mapBounded(wanted, LIMITS.routingPartsInFlightMaxCount, load)));
   }
 
-  async #part(sha256: string): Promise<string> {
+  async #part<Part>(sha256: string, parse: (text: string) => Result<Part, DamagedPart>): Promise<Part> {
     const record = await this.#store.get(chunkKey(sha256));
     if (record === undefined) throw this.#unreadable(`chunk ${sha256} is missing`);
     const text = await unpack(record.value).catch((cause: unknown) => {
       throw this.#unreadable(`chunk ${sha256} cannot be unpacked`, { cause });
     });
-    if (sha256Of(text) !== sha256) throw this.#unreadable(`chunk ${sha256} does not have this hash`);
-    return text;
+    // Many parts are unpacked side by side: what this thread has to do with each must not come in one go.
+    return runInTurn(() => {
+      if (sha256Of(text) !== sha256) throw this.#unreadable(`chunk ${sha256} does not have this hash`);
+      return this.#parsed(parse(text));
+    });
   }
 
   #parsed<Value>(result: Result<Value, DamagedPart>): Value {

@@ -4,10 +4,11 @@ import { placementChunkText, shardDirectoryText } from '#domain/routing/canonica
 import { type Head, headText, parseHead } from '#domain/routing/head.ts';
 import { inlineChanges, type RevisionDraft } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
+import { runInTurn, runInTurns } from '#platform/event-loop.ts';
 import { type KeyValueStore, StoreError, type Write } from '#ports/key-value-store.ts';
 import { mapBounded } from './bounded.ts';
 import { chunkKey, HEAD_KEY, manifestKey, revisionKey } from './keys.ts';
-import { manifestOf, type NamedManifest, pack } from './parts.ts';
+import { manifestInSteps, manifestOf, type NamedManifest, pack } from './parts.ts';
 
 type Store = Pick<KeyValueStore, 'get' | 'commit'>;
 
@@ -49,7 +50,7 @@ export class RevisionWriter {
    * @throws StoreError: `conflict` when it is not
    */
   async write(next: RevisionDraft, parent: RoutingSnapshot | undefined, headRevision: number): Promise<PublishedHead> {
-    const manifest = manifestOf(next);
+    const manifest = await runInTurns(manifestInSteps(next));
     await Promise.all([this.#record(parent), this.#writeParts(next, { manifest, parent })]);
     const head = headOf(next, manifest.sha256, inlineChanges(parent, next));
     const decided = await this.#decide(head, headRevision);
@@ -102,7 +103,7 @@ export class RevisionWriter {
     }
     const writes: (() => Promise<Write>)[] = [...texts].map(([sha256, text]) => async () => ({
       key: chunkKey(sha256),
-      value: await pack(text()),
+      value: await runInTurn(() => pack(text())),
     }));
     writes.push(async () => ({ key: manifestKey(manifest.sha256), value: Buffer.from(manifest.text) }));
     await mapBounded(writes, LIMITS.routingPartsInFlightMaxCount, async (write) => this.#put(await write()));

@@ -4,8 +4,9 @@ import { type Outcome, refuse, succeed } from '#domain/errors.ts';
 import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { type DiffPage, isDiffCursor } from '#domain/routing/diff.ts';
-import { toDocument } from '#domain/routing/revision.ts';
+import { documentText } from '#domain/routing/text/document-text.ts';
 import type { Placement, RoutingSnapshot } from '#domain/routing/types.ts';
+import { runInTurns } from '#platform/event-loop.ts';
 import type { QuarantinedShard, ReplicaState } from '#ports/replica-board.ts';
 import type { RevisionSummary } from '#ports/routing.ts';
 import type { ApiAnswer, ApiCall } from '../http/api-route.ts';
@@ -37,12 +38,25 @@ const REVISION_SCHEMA = object(
   { document: anyObject('the routing document of this revision, where asked for') },
 );
 
-export const PUBLISHED_SCHEMA = object({
-  revision: integer(),
-  kind_revisions: KIND_REVISIONS,
-  changed: { json: { type: 'boolean', description: 'false: the current revision had this content already' } },
-  applied,
-});
+const VALIDATION = {
+  validation: {
+    json: {
+      enum: ['valid', 'unavailable'],
+      description: 'what an Envoy says of changed shards; absent where none is to be asked, or no shard changed',
+    },
+  },
+  validation_detail: text({ maxLength: 1_000, description: 'why it says nothing' }),
+} as const;
+
+export const PUBLISHED_SCHEMA = object(
+  {
+    revision: integer(),
+    kind_revisions: KIND_REVISIONS,
+    changed: { json: { type: 'boolean', description: 'false: the current revision had this content already' } },
+    applied,
+  },
+  VALIDATION,
+);
 
 export const REVISION_RESPONSES = {
   200: { description: 'Revision', schema: REVISION_SCHEMA },
@@ -86,7 +100,7 @@ export const DRY_RUN_SCHEMA = object(
     tenants_on_changed_shards: integer('tenants that stay on a shard whose endpoints or settings change'),
     ...DIFF,
   },
-  NEXT,
+  { ...NEXT, ...VALIDATION },
 );
 
 const ENDPOINT = object({ address: text({ maxLength: 253 }), port: integer(), weight: integer() });
@@ -130,7 +144,27 @@ const QUARANTINED = object(
   { node: text({ maxLength: 256, description: 'the Envoy that rejected it first' }) },
 );
 
+const HEAD_STATUS = object(
+  {
+    source: { json: { enum: ['inline', 'file'], description: 'a table put into `head` by hand, or the routing file' } },
+    state: { json: { enum: ['published', 'unchanged', 'refused'] } },
+    at: time(),
+    detail: text({ maxLength: 1_000 }),
+  },
+  {
+    revision: integer('the revision in force afterwards, 0 for none'),
+    errors: list(
+      object({
+        pointer: text({ maxLength: 1_000 }),
+        code: text({ maxLength: 100 }),
+        detail: text({ maxLength: 1_000 }),
+      }),
+    ),
+  },
+);
+
 export const STATUS_SCHEMA = object({
+  head: nullable(HEAD_STATUS),
   quarantined: list(QUARANTINED),
   envoys: list(ENVOY),
   replicas: list(anyObject('role, replica, routing_revision and what else this role says')),
@@ -157,15 +191,20 @@ const revisionBody = (snapshot: RoutingSnapshot) => ({
   shards: Object.fromEntries(SERVICE_KINDS.map((kind) => [kind, snapshot.shards[kind].size])),
 });
 
-/** A revision with its ETag; 304 when the caller has it already (RFC 9110, 13.1.2). */
-export function revisionAnswer(
+/**
+ * A revision with its ETag; 304 when the caller has it already (RFC 9110, 13.1.2). The document may be of many megabytes:
+ * its text is made in slices, other requests are served in between.
+ */
+export async function revisionAnswer(
   snapshot: RoutingSnapshot,
   call: ApiCall<unknown, { readonly include?: unknown }>,
-): ApiAnswer {
+): Promise<ApiAnswer> {
   const headers = { etag: etag(snapshot.revision) };
   if (call.header('if-none-match') === headers.etag) return { status: 304, headers };
-  const document = call.query.include === undefined ? {} : { document: toDocument(snapshot) };
-  return { status: 200, headers, body: { ...revisionBody(snapshot), ...document } };
+  if (call.query.include === undefined) return { status: 200, headers, body: revisionBody(snapshot) };
+  const document = await runInTurns(documentText(snapshot));
+  const body = `${JSON.stringify(revisionBody(snapshot)).slice(0, -1)},"document":${document}}`;
+  return { status: 200, headers: { ...headers, 'content-type': 'application/json; charset=utf-8' }, body };
 }
 
 export const diffBody = ({ from, to, shards, totals, moves, nextCursor }: RevisionDiff) => ({
@@ -182,6 +221,7 @@ export const dryRunBody = (run: DryRun) => ({
   revision: run.revision,
   changed: run.changed,
   tenants_on_changed_shards: run.tenantsOnChangedShards,
+  ...run.validation,
   ...diffBody(run),
 });
 
@@ -234,5 +274,6 @@ export const replicaBody = (replica: ReplicaState) => ({
   routing_revision: replica.routingRevision,
   ...(replica.iamRevision === undefined ? {} : { iam_revision: replica.iamRevision }),
   ...(replica.oldestStamp === undefined ? {} : { oldest_stamp: replica.oldestStamp }),
+  ...(replica.validator === undefined ? {} : { validator: replica.validator }),
   seen_at: new Date(replica.seenAtMs).toISOString(),
 });

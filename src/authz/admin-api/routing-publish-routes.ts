@@ -1,3 +1,4 @@
+import { askValidators } from '#app/ask-validators.ts';
 import { withStorage } from '#app/commit/commit-decision.ts';
 import { waitRouted } from '#app/commit/wait-applied.ts';
 import {
@@ -104,7 +105,7 @@ async function publishOrTry(
   query: { readonly dry_run?: 'true' | 'false'; readonly limit?: string; readonly cursor?: string },
   publication: (ports: PublishPorts) => Promise<Outcome<PublishedRevision>>,
 ): Promise<Outcome<ApiAnswer>> {
-  const ports = { store: routingStore, clock };
+  const ports = { store: routingStore, clock, validator: askValidators(board) };
   if (query.dry_run === 'true') {
     const page = diffPage(query);
     const outcome = page.ok ? await dryRun(ports, page.value, publication) : page;

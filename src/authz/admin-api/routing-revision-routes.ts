@@ -61,7 +61,7 @@ const revisionRoute = ({ routingStore }: RoutingServices) =>
         if (number === undefined) return badRevision('/path/revision');
         const snapshot = await routingStore.revision(number);
         if (snapshot === undefined) return refuse('not_found', `revision ${number} is not kept`);
-        return succeed(revisionAnswer(snapshot, call));
+        return succeed(await revisionAnswer(snapshot, call));
       }),
   });
 

@@ -48,7 +48,7 @@ const currentRoute = ({ routingStore }: RoutingServices) =>
     handle: (call) =>
       withStorage(async () => {
         const head = await routingStore.head();
-        return head === undefined ? notPublished() : succeed(revisionAnswer(head, call));
+        return head === undefined ? notPublished() : succeed(await revisionAnswer(head, call));
       }),
   });
 
@@ -67,10 +67,11 @@ const tenantRoute = ({ routingSource }: RoutingServices) =>
     },
   });
 
-const statusRoute = ({ board }: RoutingServices) =>
+const statusRoute = ({ board, headStatus }: RoutingServices) =>
   defineRoute({
     id: 'routing.status',
-    summary: 'What each Envoy and each replica routes by, and which shards are kept back',
+    summary:
+      'What each Envoy and each replica routes by, which shards are kept back, and what became of a hand-put table',
     responses: { 200: { description: 'Status', schema: STATUS_SCHEMA } },
     handle: () => {
       const { envoys, replicas, quarantined } = routingStatus(board);
@@ -84,6 +85,7 @@ const statusRoute = ({ board }: RoutingServices) =>
           rejected,
         })),
         replicas: replicas.map(replicaBody),
+        head: headStatus() ?? null,
       };
       return succeed({ status: 200, body });
     },

@@ -18,6 +18,7 @@ import type { ApiAnswer, ApiRoute } from './api-route.ts';
 import type { Authenticate, Principal } from './authenticate.ts';
 import { answerClientError, failureOf, sendProblem } from './error-map.ts';
 import { buildOpenApi } from './openapi.ts';
+import { parseJsonBodies } from './parse-json-body.ts';
 import { DUPLICATE, problemContext, requestId, singleHeader } from './request-context.ts';
 import { traceRequests } from './trace-requests.ts';
 
@@ -65,6 +66,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   });
   // Exactly JSON: what a form or a script of another site can send without asking is refused (CSRF).
   app.removeContentTypeParser('text/plain');
+  parseJsonBodies(app);
   app.addHook('onRequest', async (request, reply) => {
     const { correlationId } = problemContext(request);
     reply.headers(SECURITY_HEADERS).header(HEADER.requestId, request.id).header(HEADER.correlationId, correlationId);

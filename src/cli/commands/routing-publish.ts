@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';
 import { SERVICE_KINDS } from '#domain/ids.ts';
-import { numberOf, recordOf, shown } from '../answer.ts';
+import { numberOf, recordOf, shown, textOf } from '../answer.ts';
 import { parseCount } from '../args.ts';
 import type { Command, CommandResult, ParsedArgs } from '../command.ts';
 import { UsageError } from '../failures.ts';
@@ -95,7 +95,8 @@ function tried(answer: unknown): CommandResult {
     text: (paint) =>
       `${paint.strong('dry run')}, nothing is published; on top of revision ${shown(answer, 'revision')} it would be:\n` +
       diffText(answer, paint) +
-      (onChanged === 0 ? '' : `${onChanged} tenants stay on shards that change\n`),
+      (onChanged === 0 ? '' : `${onChanged} tenants stay on shards that change\n`) +
+      validationText(answer),
   };
 }
 
@@ -110,8 +111,16 @@ function published(answer: unknown): CommandResult {
     text: (paint) =>
       same
         ? `nothing to change: revision ${shown(answer, 'revision')} has this content (${list})\n`
-        : `${paint.good('published')} revision ${shown(answer, 'revision')} (${list})\n`,
+        : `${paint.good('published')} revision ${shown(answer, 'revision')} (${list})\n${validationText(answer)}`,
   };
+}
+
+/** What an Envoy said of the shards that change; nothing where none was asked. */
+function validationText(answer: unknown): string {
+  const said = textOf(answer, 'validation');
+  if (said === 'valid') return 'an Envoy has validated the shards that change\n';
+  if (said !== 'unavailable') return '';
+  return `note: no Envoy could validate the shards that change: ${shown(answer, 'validation_detail')}\n`;
 }
 
 /** Reads JSON or YAML (JSON is YAML, but its own parser is quicker and explains mistakes better). @throws UsageError */

@@ -1,4 +1,4 @@
-import { isRecord, listOf, numberOf, shown } from '../answer.ts';
+import { isRecord, listOf, numberOf, recordOf, shown } from '../answer.ts';
 import type { Command } from '../command.ts';
 import { type Paint, table } from '../render.ts';
 
@@ -8,13 +8,14 @@ export const routingStatus: Command = {
   args: [],
   options: {},
   details:
-    'Exit code 1 when an Envoy is behind the newest revision of the replicas or has refused something, or a shard is quarantined.',
+    'Exit code 1 when an Envoy is behind the newest revision of the replicas or has refused something, a shard is\n' +
+    'quarantined, or a table put into head by hand (or the routing file) was refused and nothing was published since.',
   example: 'routing status',
   run: async ({ gateway }) => {
     const api = await gateway();
     const answer = await api.call({ endpoint: 'routing.status' });
     const envoysWell = envoyStates(answer).every((envoy) => !envoy.behind && envoy.rejected.length === 0);
-    const well = envoysWell && listOf(answer, 'quarantined').length === 0;
+    const well = envoysWell && listOf(answer, 'quarantined').length === 0 && refusedHead(answer) === undefined;
     return { json: answer, text: (paint) => statusText(answer, paint), exitCode: well ? 0 : 1 };
   },
 };
@@ -46,6 +47,13 @@ export function envoyStates(answer: unknown): readonly EnvoyLine[] {
     }));
 }
 
+/** The refusal of a table put into `head` by hand or of the routing file, unless a revision was published since. */
+function refusedHead(answer: unknown): Readonly<Record<string, unknown>> | undefined {
+  const head = recordOf(answer, 'head');
+  if (head['state'] !== 'refused') return undefined;
+  return (numberOf(head, 'revision') ?? Number.POSITIVE_INFINITY) < newestRevision(answer) ? undefined : head;
+}
+
 function statusText(answer: unknown, paint: Paint): string {
   const envoys = envoyStates(answer);
   const rejected = envoys.flatMap((envoy) =>
@@ -66,12 +74,23 @@ function statusText(answer: unknown, paint: Paint): string {
   const quarantined = listOf(answer, 'quarantined')
     .filter(isRecord)
     .map((entry) => ['pointer', 'since_revision', 'serving', 'at', 'error'].map((name) => shown(entry, name)));
+  const refused = refusedHead(answer);
   return [
     table(['ENVOY', 'STAMP', 'ACKED', 'REJECTED', 'STATE'], envoyRows, paint),
     table(['ROLE', 'REPLICA', 'REVISION'], replicas, paint),
     ...(quarantined.length === 0
       ? []
       : [table(['QUARANTINED', 'SINCE', 'SERVING', 'AT', 'ERROR'], quarantined, paint)]),
+    ...(refused === undefined ? [] : [refusedHeadText(refused, paint)]),
     ...(rejected.length === 0 ? [] : [table(['ENVOY', 'REFUSED TYPE', 'AT', 'NAMES', 'ERROR'], rejected, paint)]),
   ].join('\n');
+}
+
+function refusedHeadText(head: Readonly<Record<string, unknown>>, paint: Paint): string {
+  const columns = ['source', 'at', 'detail'].map((name) => shown(head, name));
+  const errors = listOf(head, 'errors').filter(isRecord);
+  return [
+    table(['REFUSED', 'AT', 'DETAIL'], [columns], paint),
+    ...errors.map((error) => `  ${shown(error, 'pointer')} ${shown(error, 'detail')}\n`),
+  ].join('');
 }

@@ -1,4 +1,4 @@
-import { isRecord, listOf, numberOf, shown, textOf } from '../answer.ts';
+import { isRecord, listOf, numberOf, recordOf, shown, textOf } from '../answer.ts';
 import type { Command } from '../command.ts';
 import { RefusedError, UnreachableError } from '../failures.ts';
 import type { Gateway } from '../gateway-client.ts';
@@ -11,7 +11,7 @@ const REVISIONS_AT_ONCE_MAX_COUNT = 100;
 
 export const routingWatch: Command = {
   name: 'routing watch',
-  summary: 'follow new revisions and the state of the Envoys until Ctrl-C, one line each',
+  summary: 'follow revisions, Envoys, quarantine and refused tables until Ctrl-C, one line each',
   args: [],
   options: { every: { value: 'SECONDS', help: `look so often (default ${EVERY_DEFAULT_SECONDS})` } },
   details:
@@ -41,6 +41,8 @@ class RoutingWatch {
   readonly #gateway: Gateway;
   readonly #tell: Tell;
   readonly #envoys = new Map<string, string>();
+  readonly #quarantined = new Map<string, string>();
+  #head = '';
   #revision: number | undefined;
   #isAway = false;
 
@@ -57,6 +59,8 @@ class RoutingWatch {
       this.#isAway = false;
       await this.#tellRevisions(newestRevision(status));
       this.#tellEnvoys(status);
+      this.#tellQuarantine(status);
+      this.#tellHead(status);
     } catch (error) {
       if (!isPassing(error)) throw error;
       const detail = error instanceof Error ? error.message : String(error);
@@ -99,6 +103,43 @@ class RoutingWatch {
       this.#envoys.delete(node);
       this.#tell({ event: 'envoy', node, state: 'gone' }, `envoy ${node}: gone`);
     }
+  }
+
+  #tellQuarantine(status: unknown): void {
+    const entries = new Map(
+      listOf(status, 'quarantined')
+        .filter(isRecord)
+        .map((entry) => [`${shown(entry, 'kind')}/${shown(entry, 'shard')}`, entry]),
+    );
+    for (const [name, entry] of entries) {
+      const [pointer, serving, error] = ['pointer', 'serving', 'error'].map((member) => shown(entry, member));
+      const state = `${pointer} ${serving} ${error}`;
+      if (this.#quarantined.get(name) === state) continue;
+      this.#quarantined.set(name, state);
+      this.#tell(
+        { event: 'quarantined', ...entry },
+        `shard ${name}: QUARANTINED, serving ${serving}: ${pointer} ${error}`,
+      );
+    }
+    for (const name of this.#quarantined.keys()) {
+      if (entries.has(name)) continue;
+      this.#quarantined.delete(name);
+      const [kind, shard] = name.split('/');
+      this.#tell({ event: 'released', kind, shard }, `shard ${name}: released`);
+    }
+  }
+
+  /** What came to be of a table put by hand or of the routing file; one that was published is told as a revision. */
+  #tellHead(status: unknown): void {
+    const head = recordOf(status, 'head');
+    const [source, state, at, detail] = ['source', 'state', 'at', 'detail'].map((member) => shown(head, member));
+    const told = `${source} ${state} ${at}`;
+    if (told === this.#head) return;
+    this.#head = told;
+    if (state !== 'refused') return;
+    const errors = listOf(head, 'errors').filter(isRecord);
+    const reasons = errors.map((error) => `${shown(error, 'pointer')} ${shown(error, 'detail')}`).join('; ');
+    this.#tell({ event: 'head', ...head }, `head ${source}: REFUSED at ${at}: ${detail}${reasons && `: ${reasons}`}`);
   }
 }
 

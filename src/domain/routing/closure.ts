@@ -1,5 +1,7 @@
 import { clusterName, SERVICE_KINDS, type ServiceKind } from '../ids.ts';
-import { differingBuckets, type PlacementTable } from './placement-table.ts';
+import { LIMITS } from '../limits.ts';
+import { runToEnd, type Steps } from '../steps.ts';
+import { differingBuckets } from './placement-table.ts';
 import type { RoutingSnapshot, ShardDirectory, TenantPlacements } from './types.ts';
 
 type Content = Pick<RoutingSnapshot, 'shards' | 'placements'>;
@@ -9,28 +11,30 @@ type Content = Pick<RoutingSnapshot, 'shards' | 'placements'>;
  * placement leads somewhere. `base` is content for which that holds already: tenants in buckets shared with it are
  * looked at only when a shard has been taken away or emptied, so the cost is that of the change.
  */
-export function findUnroutable(base: Content | undefined, content: Content): string | undefined {
-  const all = base === undefined || SERVICE_KINDS.some((kind) => losesShards(base.shards[kind], content.shards[kind]));
-  for (const [tenant, placements] of all ? content.placements.entries() : entriesNotIn(base.placements, content)) {
-    const kind = unroutableKind(placements, content.shards);
-    if (kind !== undefined) {
-      return `tenant ${tenant} is placed on ${clusterName(kind, placements[kind]?.shard ?? '')}, which has no endpoints`;
+export const findUnroutable = (base: Content | undefined, content: Content): string | undefined =>
+  runToEnd(findUnroutableInSteps(base, content));
+
+/** The same in steps. */
+export function* findUnroutableInSteps(base: Content | undefined, content: Content): Steps<string | undefined> {
+  const isKnown =
+    base !== undefined && !SERVICE_KINDS.some((kind) => losesShards(base.shards[kind], content.shards[kind]));
+  const held = isKnown ? base.placements : undefined;
+  for (const index of held === undefined ? ALL_BUCKETS : differingBuckets(held, content.placements)) {
+    const before = held?.bucket(index);
+    for (const [tenant, placements] of content.placements.bucket(index)) {
+      // An entry that is the same object in `base` is known to lead somewhere.
+      if (before?.get(tenant) === placements) continue;
+      const kind = unroutableKind(placements, content.shards);
+      if (kind === undefined) continue;
+      const cluster = clusterName(kind, placements[kind]?.shard ?? '');
+      return `tenant ${tenant} is placed on ${cluster}, which has no endpoints`;
     }
+    yield;
   }
   return undefined;
 }
 
-/** An entry that is the same object in `base` is known to lead somewhere. */
-function* entriesNotIn(base: PlacementTable, { placements }: Content): IterableIterator<[string, TenantPlacements]> {
-  for (const index of differingBuckets(base, placements)) {
-    const before = base.bucket(index);
-    const changed: [string, TenantPlacements][] = [];
-    placements.bucket(index).forEach((entry, tenant) => {
-      if (before.get(tenant) !== entry) changed.push([tenant, entry]);
-    });
-    yield* changed;
-  }
-}
+const ALL_BUCKETS = Array.from({ length: LIMITS.placementChunksCount }, (_, index) => index);
 
 function unroutableKind(
   placements: TenantPlacements,

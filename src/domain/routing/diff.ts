@@ -1,5 +1,7 @@
 import { isServiceKind, SERVICE_KINDS, type ServiceKind } from '../ids.ts';
-import { differences, type PlacementDifference } from './placement-table.ts';
+import { LIMITS } from '../limits.ts';
+import { inSlices, runToEnd, type Steps } from '../steps.ts';
+import { bucketDifferences, differingBuckets, type PlacementDifference } from './placement-table.ts';
 import { shareDirectory } from './revision.ts';
 import type { RoutingSnapshot, ShardDirectory } from './types.ts';
 
@@ -47,15 +49,22 @@ export interface DiffPage {
  * away and back between the two) is where it was. Buckets and directories that both share are not looked at, so that
  * the cost follows what was changed, not what there is; of the placements that differ only one page is kept at a time.
  */
-export function diffRouting(before: RoutingContent, after: RoutingContent, page: DiffPage): RoutingDiff {
+export const diffRouting = (before: RoutingContent, after: RoutingContent, page: DiffPage): RoutingDiff =>
+  runToEnd(diffRoutingInSteps(before, after, page));
+
+/** The same in steps. */
+export function* diffRoutingInSteps(before: RoutingContent, after: RoutingContent, page: DiffPage): Steps<RoutingDiff> {
   const shards = diffShards(before.shards, after.shards);
   const smallest = new SmallestMoves(page);
   const totals = { placements: 0, tenants: 0 };
-  for (const difference of differences(before.placements, after.placements)) {
-    const moves = movesOf(difference);
-    totals.placements += moves.length;
-    if (moves.length > 0) totals.tenants += 1;
-    for (const move of moves) smallest.offer(move);
+  for (const index of differingBuckets(before.placements, after.placements)) {
+    for (const difference of bucketDifferences(before.placements.bucket(index), after.placements.bucket(index))) {
+      const moves = movesOf(difference);
+      totals.placements += moves.length;
+      if (moves.length > 0) totals.tenants += 1;
+      for (const move of moves) smallest.offer(move);
+    }
+    yield;
   }
   const count = SERVICE_KINDS.reduce((sum, kind) => sum + shardCount(shards[kind]), 0);
   return { shards, totals: { shards: count, ...totals }, ...smallest.page() };
@@ -68,13 +77,23 @@ export const isDiffCursor = (cursor: string): boolean => parseCursor(cursor) !==
  * How many tenants are placed in `after` on shards that `diff` calls changed: their requests go to the shard they went
  * to, which is now another. Looks at every tenant, unless no shard was changed.
  */
-export function tenantsOnChangedShards(after: RoutingContent, diff: Pick<RoutingDiff, 'shards'>): number {
+export const tenantsOnChangedShards = (after: RoutingContent, diff: Pick<RoutingDiff, 'shards'>): number =>
+  runToEnd(tenantsOnChangedShardsInSteps(after, diff));
+
+/** The same in steps. */
+export function* tenantsOnChangedShardsInSteps(
+  after: RoutingContent,
+  diff: Pick<RoutingDiff, 'shards'>,
+): Steps<number> {
   const kinds = SERVICE_KINDS.filter((kind) => diff.shards[kind].changed.length > 0);
   if (kinds.length === 0) return 0;
   const changed = kinds.map((kind) => [kind, new Set(diff.shards[kind].changed)] as const);
   let count = 0;
-  for (const [, placements] of after.placements.entries()) {
-    if (changed.some(([kind, names]) => names.has(placements[kind]?.shard ?? ''))) count += 1;
+  for (const slice of inSlices(after.placements.entries(), LIMITS.routingSliceMaxCount)) {
+    for (const [, placements] of slice) {
+      if (changed.some(([kind, names]) => names.has(placements[kind]?.shard ?? ''))) count += 1;
+    }
+    yield;
   }
   return count;
 }

@@ -1,5 +1,6 @@
 import { SERVICE_KINDS, type ServiceKind } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
+import { inSlices, runToEnd, type Steps } from '../steps.ts';
 import type { Placement, PlacementChange, TenantPlacements } from './types.ts';
 
 /** The placements of about 1/256 of the tenants: what one stored chunk holds. */
@@ -81,10 +82,26 @@ export class PlacementTable {
    * everything else gets `revision`; this table itself when nothing changes.
    */
   withAll(wanted: ReadonlyMap<string, WantedPlacements>, revision: number): PlacementTable {
-    const draft = new Draft(this);
-    for (const [tenant] of this.entries()) if (!wanted.has(tenant)) draft.set(tenant, undefined);
-    for (const [tenant, shards] of wanted) draft.set(tenant, place(this.get(tenant), shards, revision));
-    return draft.finish();
+    return runToEnd(this.withAllInSteps(wanted, revision));
+  }
+
+  /** The same in steps. Nobody may change `wanted` meanwhile. */
+  *withAllInSteps(wanted: ReadonlyMap<string, WantedPlacements>, revision: number): Steps<PlacementTable> {
+    const fresh = this.#buckets.map(() => new Map<string, TenantPlacements>());
+    for (const slice of inSlices(wanted, LIMITS.routingSliceMaxCount)) {
+      for (const [tenant, shards] of slice) {
+        const index = bucketOf(tenant);
+        const placements = place(this.bucket(index).get(tenant), shards, revision);
+        if (placements !== undefined) fresh[index]?.set(tenant, placements);
+      }
+      yield;
+    }
+    const changed = new Map<number, PlacementBucket>();
+    for (const [index, bucket] of fresh.entries()) {
+      if (!holdsTheSame(this.bucket(index), bucket)) changed.set(index, bucket);
+      yield;
+    }
+    return this.withBuckets(changed);
   }
 
   /**
@@ -92,9 +109,17 @@ export class PlacementTable {
    * had in `other`, because nodes refuse epochs older than the newest they saw. Buckets shared with `other` are skipped.
    */
   withPlacementsOf(other: PlacementTable, revision: number): PlacementTable {
+    return runToEnd(this.withPlacementsOfInSteps(other, revision));
+  }
+
+  /** The same in steps. */
+  *withPlacementsOfInSteps(other: PlacementTable, revision: number): Steps<PlacementTable> {
     const draft = new Draft(this);
-    for (const { tenant, before, after } of differences(this, other)) {
-      draft.set(tenant, place(before, shardsOf(after), revision));
+    for (const index of differingBuckets(this, other)) {
+      for (const { tenant, before, after } of bucketDifferences(this.bucket(index), other.bucket(index))) {
+        draft.set(tenant, place(before, shardsOf(after), revision));
+      }
+      yield;
     }
     return draft.finish();
   }
@@ -129,17 +154,27 @@ export function differingBuckets(before: PlacementTable, after: PlacementTable):
 /** The tenants whose placements differ (shard or epoch). Shared buckets are not looked at: the cost is O(changes). */
 export function* differences(before: PlacementTable, after: PlacementTable): IterableIterator<PlacementDifference> {
   for (const index of differingBuckets(before, after)) {
-    const old = before.bucket(index);
-    const fresh = after.bucket(index);
-    for (const [tenant, placements] of fresh) {
-      const previous = old.get(tenant);
-      if (!equalPlacements(previous, placements)) yield { tenant, before: previous, after: placements };
-    }
-    for (const [tenant, placements] of old) {
-      if (!fresh.has(tenant)) yield { tenant, before: placements, after: undefined };
-    }
+    yield* bucketDifferences(before.bucket(index), after.bucket(index));
   }
 }
+
+/** The same for one bucket of each, which is about what one step of long work takes. */
+export function* bucketDifferences(
+  before: PlacementBucket,
+  after: PlacementBucket,
+): IterableIterator<PlacementDifference> {
+  for (const [tenant, placements] of after) {
+    const previous = before.get(tenant);
+    if (!equalPlacements(previous, placements)) yield { tenant, before: previous, after: placements };
+  }
+  for (const [tenant, placements] of before) {
+    if (!after.has(tenant)) yield { tenant, before: placements, after: undefined };
+  }
+}
+
+/** Whether two buckets have the same entries, by identity. */
+const holdsTheSame = (left: PlacementBucket, right: PlacementBucket): boolean =>
+  left.size === right.size && right.entries().every(([tenant, placements]) => left.get(tenant) === placements);
 
 /** The shard names of one tenant without epochs. */
 export function shardsOf(placements: TenantPlacements | undefined): WantedPlacements {
@@ -151,12 +186,16 @@ export function shardsOf(placements: TenantPlacements | undefined): WantedPlacem
   return shards;
 }
 
+interface TouchedBucket {
+  readonly entries: Map<string, TenantPlacements>;
+  /** The tenants that were written to: no other can differ. */
+  readonly written: Set<string>;
+}
+
 /** A table under construction: copies a bucket when it is first written to. */
 class Draft {
   readonly #base: PlacementTable;
-  readonly #touched = new Map<number, Map<string, TenantPlacements>>();
-  /** The tenants that were written to: no other can differ. */
-  readonly #written = new Set<string>();
+  readonly #touched = new Map<number, TouchedBucket>();
 
   constructor(base: PlacementTable) {
     this.#base = base;
@@ -164,28 +203,28 @@ class Draft {
 
   get(tenant: string): TenantPlacements | undefined {
     const index = bucketOf(tenant);
-    return (this.#touched.get(index) ?? this.#base.bucket(index)).get(tenant);
+    return (this.#touched.get(index)?.entries ?? this.#base.bucket(index)).get(tenant);
   }
 
   set(tenant: string, placements: TenantPlacements | undefined): void {
     const index = bucketOf(tenant);
     const copy = this.#touched.get(index);
-    if ((copy ?? this.#base.bucket(index)).get(tenant) === placements) return;
-    const bucket = copy ?? new Map(this.#base.bucket(index));
+    const base = this.#base.bucket(index);
+    if ((copy?.entries ?? base).get(tenant) === placements) return;
+    const bucket = copy ?? { entries: new Map(base), written: new Set() };
     if (copy === undefined) this.#touched.set(index, bucket);
-    this.#written.add(tenant);
-    if (placements === undefined) bucket.delete(tenant);
-    else bucket.set(tenant, placements);
+    bucket.written.add(tenant);
+    if (placements === undefined) bucket.entries.delete(tenant);
+    else bucket.entries.set(tenant, placements);
   }
 
   /** Buckets that came back to what they were are given up for the shared ones. */
   finish(): PlacementTable {
     const changed = new Map<number, PlacementBucket>();
-    for (const tenant of this.#written) {
-      const index = bucketOf(tenant);
-      const bucket = this.#touched.get(index);
-      if (bucket === undefined || equalPlacements(this.#base.bucket(index).get(tenant), bucket.get(tenant))) continue;
-      changed.set(index, bucket);
+    for (const [index, { entries, written }] of this.#touched) {
+      const base = this.#base.bucket(index);
+      const differs = (tenant: string) => !equalPlacements(base.get(tenant), entries.get(tenant));
+      if (written.values().some(differs)) changed.set(index, entries);
     }
     return this.#base.withBuckets(changed);
   }

@@ -1,7 +1,14 @@
 import { SERVICE_KINDS, type ServiceKind } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
+import { runToEnd, type Steps } from '../steps.ts';
 import { DOCUMENT_MEMBERS, type RoutingDocument } from './parse-routing-document.ts';
-import { differences, EMPTY_PLACEMENTS, type PlacementTable } from './placement-table.ts';
+import {
+  bucketDifferences,
+  differences,
+  differingBuckets,
+  EMPTY_PLACEMENTS,
+  type PlacementTable,
+} from './placement-table.ts';
 import { shardDocument } from './shard-settings.ts';
 import type { KindRevisions, PlacementChange, RevisionNote, RoutingSnapshot, Shard, ShardDirectory } from './types.ts';
 
@@ -16,14 +23,22 @@ const NO_SHARDS: ShardDirectory = new Map();
  * The revision after `parent` with the content of a whole document; undefined when `parent` has that content already.
  * Whatever is equal in both is shared by identity: shards, directories, tenant entries, buckets.
  */
-export function revisionFromDocument(
+export const revisionFromDocument = (
   parent: RoutingSnapshot | undefined,
   document: RoutingDocument,
   note: RevisionNote,
-): RevisionDraft | undefined {
+): RevisionDraft | undefined => runToEnd(revisionFromDocumentInSteps(parent, document, note));
+
+/** The same in steps. */
+export function* revisionFromDocumentInSteps(
+  parent: RoutingSnapshot | undefined,
+  document: RoutingDocument,
+  note: RevisionNote,
+): Steps<RevisionDraft | undefined> {
   const shards = mapKinds((kind) => shareDirectory(parent?.shards[kind], document.shards[kind]));
-  const placements = (parent?.placements ?? EMPTY_PLACEMENTS).withAll(document.placements, nextNumber(parent));
-  return successor(parent, { shards, placements }, note);
+  const table = parent?.placements ?? EMPTY_PLACEMENTS;
+  const placements = yield* table.withAllInSteps(document.placements, nextNumber(parent));
+  return yield* successor(parent, { shards, placements }, note);
 }
 
 /** The revision after `parent` with some tenants placed anew; undefined when all of them are there already. */
@@ -33,21 +48,28 @@ export function revisionFromChanges(
   note: RevisionNote,
 ): RevisionDraft | undefined {
   const placements = parent.placements.with(changes, nextNumber(parent));
-  return successor(parent, { shards: parent.shards, placements }, note);
+  return runToEnd(successor(parent, { shards: parent.shards, placements }, note));
 }
 
 /**
  * The revision after `parent` with the content of an earlier one; undefined when nothing differs. It is a new revision:
  * tenants that move get its number as epoch, because nodes refuse epochs older than the newest they saw.
  */
-export function revisionFromRollback(
+export const revisionFromRollback = (
   parent: RoutingSnapshot,
   target: RoutingSnapshot,
   note: RevisionNote,
-): RevisionDraft | undefined {
+): RevisionDraft | undefined => runToEnd(revisionFromRollbackInSteps(parent, target, note));
+
+/** The same in steps. */
+export function* revisionFromRollbackInSteps(
+  parent: RoutingSnapshot,
+  target: RoutingSnapshot,
+  note: RevisionNote,
+): Steps<RevisionDraft | undefined> {
   const shards = mapKinds((kind) => shareDirectory(parent.shards[kind], target.shards[kind]));
-  const placements = parent.placements.withPlacementsOf(target.placements, nextNumber(parent));
-  return successor(parent, { shards, placements }, note);
+  const placements = yield* parent.placements.withPlacementsOfInSteps(target.placements, nextNumber(parent));
+  return yield* successor(parent, { shards, placements }, note);
 }
 
 /**
@@ -114,12 +136,12 @@ function equalData(left: unknown, right: unknown): boolean {
   );
 }
 
-function successor(
+function* successor(
   parent: RoutingSnapshot | undefined,
   content: { readonly shards: Shards; readonly placements: PlacementTable },
   note: RevisionNote,
-): RevisionDraft | undefined {
-  const changed = changedKinds(parent, content);
+): Steps<RevisionDraft | undefined> {
+  const changed = yield* changedKinds(parent, content);
   if (parent !== undefined && changed.size === 0) return undefined;
   const revision = nextNumber(parent);
   const kindRevisions: KindRevisions = mapKinds((kind) =>
@@ -129,15 +151,19 @@ function successor(
   return { revision, parent: parent?.revision ?? 0, kindRevisions, at, by, note: text, ...content };
 }
 
-function changedKinds(
+function* changedKinds(
   parent: RoutingSnapshot | undefined,
   content: { readonly shards: Shards; readonly placements: PlacementTable },
-): ReadonlySet<ServiceKind> {
+): Steps<ReadonlySet<ServiceKind>> {
   const changed = new Set(SERVICE_KINDS.filter((kind) => parent?.shards[kind] !== content.shards[kind]));
   if (parent === undefined) return changed;
-  for (const { before, after } of differences(parent.placements, content.placements)) {
-    for (const kind of SERVICE_KINDS) if (before?.[kind]?.shard !== after?.[kind]?.shard) changed.add(kind);
-    if (changed.size === SERVICE_KINDS.length) break;
+  const [old, fresh] = [parent.placements, content.placements];
+  for (const index of differingBuckets(old, fresh)) {
+    for (const { before, after } of bucketDifferences(old.bucket(index), fresh.bucket(index))) {
+      for (const kind of SERVICE_KINDS) if (before?.[kind]?.shard !== after?.[kind]?.shard) changed.add(kind);
+      if (changed.size === SERVICE_KINDS.length) return changed;
+    }
+    yield;
   }
   return changed;
 }

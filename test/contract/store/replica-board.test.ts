@@ -87,6 +87,18 @@ describe('the replica board', () => {
       expect(seen).toEqual([{ of: 'sky' }]);
     });
 
+    it('to one role are not held up by the others', async () => {
+      await using first = await board('first');
+      await using second = await board('second');
+      first.announce({ role: 'authz', replica: 'r1', routingRevision: 1 });
+      second.announce({ role: 'xds', replica: 'r2', routingRevision: 1, validator: true });
+      await until(() => first.live('xds')[0]?.validator === true, { deadlineMs: 2_000, what: 'r2' });
+      second.answer('colour', () => 'grey');
+      const startedAt = performance.now();
+      expect(await first.ask({ ...asked, role: 'xds' })).toEqual([{ role: 'xds', replica: 'r2', body: 'grey' }]);
+      expect(performance.now() - startedAt).toBeLessThan(LIMITS.replicaAnswerWaitMaxMs);
+    });
+
     it('wait no longer than the limit for who is silent, fails or does not know the topic', async () => {
       await using first = await board('first');
       await using second = await board('second');

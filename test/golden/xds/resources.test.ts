@@ -11,7 +11,7 @@ import { createRouteStamper } from '../../../xds/route-stamper.ts';
 import { TYPE_URL } from '../../../xds/snapshot/resource-types.ts';
 import { listeners } from '../../../xds/translate/listener.ts';
 import { localReplyIds } from '../../../xds/translate/request-ids.ts';
-import { routeConfiguration } from '../../../xds/translate/route-config.ts';
+import { routeConfiguration } from '../../../xds/translate/routes/route-config.ts';
 import { snapshotOf } from '../../support/routing.ts';
 
 /**

@@ -35,6 +35,9 @@ interface Replica {
   /** SIGTERM, or what is given. @returns the exit code, and how long the end took */
   stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<{ readonly code: number | null; readonly tookMs: number }>;
   start(): Promise<void>;
+  /** It hangs: it answers nothing and closes nothing, until it goes on. */
+  hang(): void;
+  goOn(): void;
 }
 
 /** Starts it on the storage, the hasher, the nodes and the keys of `gateway`. */
@@ -148,6 +151,8 @@ function restartable(
       const code = child === undefined ? null : await end(child, signal);
       return { code, tookMs: performance.now() - startedAt };
     },
+    hang: () => void child?.kill('SIGSTOP'),
+    goOn: () => void child?.kill('SIGCONT'),
   };
 }
 

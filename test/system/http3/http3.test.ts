@@ -5,16 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMAND_GRPC_PATH } from '#domain/endpoints.ts';
 import { makeAuthority, makeCertificate } from '#platform/certificates/make-certificate.ts';
 import { replaceFile } from '#platform/replace-file.ts';
-import {
-  ask,
-  assign,
-  bootstrapAdmin,
-  commandClient,
-  metadataOf,
-  type Person,
-  signUp,
-} from '../../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../../support/launcher.ts';
+import { ask, commandClient, metadataOf, type Person } from '../../support/edge-client.ts';
+import { startGatewayWithMember } from '../../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../../support/launcher.ts';
 import { until } from '../../support/wait.ts';
 import { sendGrpc } from '../edge-matrix/wire-client.ts';
 import { type Http3Client, startHttp3Client } from './http3-client.ts';
@@ -28,12 +21,10 @@ let trusted: string;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway({ env: { GATEWAY_HTTP3: 'on' } });
-  const run = await gateway.run();
+  const edge = await startGatewayWithMember({ env: { GATEWAY_HTTP3: 'on' } });
+  ({ gateway, member } = edge);
+  const { run } = edge;
   tlsPort = Number(new URL(run.https).port);
-  const admin = await bootstrapAdmin(gateway);
-  member = await signUp(run.http, 'member@example.com');
-  await assign(run.http, admin, member, 'acme', 'tenant-member');
   trusted = await showCertificate('first');
   client = await startHttp3Client({ tlsPort, ca: trusted });
   await untilServed(client);

@@ -4,17 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { identityOf } from '#domain/internal-identity.ts';
 import type { RunFile } from '../../../src/launcher/run-file.ts';
-import {
-  ask,
-  assign,
-  bootstrapAdmin,
-  commandClient,
-  gatewayctl,
-  metadataOf,
-  type Person,
-  signUp,
-} from '../../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../../support/launcher.ts';
+import { ask, commandClient, gatewayctl, metadataOf, type Person } from '../../support/edge-client.ts';
+import { startGatewayWithMember } from '../../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../../support/launcher.ts';
 import { until } from '../../support/wait.ts';
 import { certificateOf, foreign, isAnswered, natsRefusal, type Shown, type Target } from './tls-client.ts';
 
@@ -26,11 +18,7 @@ let admin: Person;
 let member: Person;
 
 beforeAll(async () => {
-  gateway = await startGateway({ env: { GATEWAY_INTERNAL_TLS: 'on' } });
-  run = await gateway.run();
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(run.http, 'member@example.com');
-  await assign(run.http, admin, member, 'acme', 'tenant-member');
+  ({ gateway, run, admin, member } = await startGatewayWithMember({ env: { GATEWAY_INTERNAL_TLS: 'on' } }));
 });
 afterAll(() => gateway?.[Symbol.asyncDispose]());
 

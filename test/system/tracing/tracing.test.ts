@@ -1,15 +1,7 @@
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  ask,
-  assign,
-  bootstrapAdmin,
-  commandClient,
-  metadataOf,
-  move,
-  type Person,
-  signUp,
-} from '../../support/edge-client.ts';
+import { ask, bootstrapAdmin, commandClient, metadataOf, move, type Person } from '../../support/edge-client.ts';
+import { startGatewayWithMember } from '../../support/fixtures/gateway-with-member.ts';
 import { type RunningGateway, startGateway } from '../../support/launcher.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../../support/otlp/otlp-receiver.ts';
 import { until } from '../../support/wait.ts';
@@ -23,11 +15,9 @@ let member: Person;
 
 beforeAll(async () => {
   collector = await startOtlpReceiver();
-  gateway = await startGateway({ env: { GATEWAY_OTLP_ENDPOINT: collector.endpoint } });
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  await assign(http, admin, member, 'acme', 'tenant-member');
+  ({ gateway, http, admin, member } = await startGatewayWithMember({
+    env: { GATEWAY_OTLP_ENDPOINT: collector.endpoint },
+  }));
 });
 afterAll(async () => {
   await gateway?.[Symbol.asyncDispose]();

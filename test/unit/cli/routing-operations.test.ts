@@ -218,6 +218,19 @@ test('routing status is 1 while a shard is quarantined, and names it', async () 
   expect(out).toMatch(/^\/runner_shards\/s1 +8 +last_good +now +bad weight$/m);
 });
 
+test('routing status is 1 while the last table put by hand is a refused one, and shows why', async () => {
+  const errors = [{ pointer: '/runner_placement/acme', code: 'unknown_shard', detail: 'is not there' }];
+  const head = { source: 'inline', state: 'refused', at: 'now', revision: 8, detail: 'put back', errors };
+  const at = (revision: number): Answer => ({
+    body: { envoys: [], replicas: [{ role: 'authz', replica: 'a', routing_revision: revision }], head },
+  });
+  const { code, out } = await ask(['routing', 'status'], at(8));
+  expect(code).toBe(1);
+  expect(out).toMatch(/^inline +now +put back$/m);
+  expect(out).toContain('/runner_placement/acme is not there');
+  expect(await ask(['routing', 'status'], at(9))).toMatchObject({ code: 0 });
+});
+
 describe('routing swap', () => {
   const swap = {
     revision: 42,
@@ -275,17 +288,18 @@ describe('routing swap', () => {
 });
 
 describe('routing watch', () => {
-  const statuses = [
+  type Look = { readonly revision: number; readonly acked?: number; readonly [member: string]: unknown } | undefined;
+  const quietLooks: readonly Look[] = [
     { revision: 3, acked: 3 },
     { revision: 5, acked: 3 },
     { revision: 5, acked: 5 },
     undefined,
     { revision: 5, acked: 5 },
-    { revision: 5, acked: undefined },
+    { revision: 5 },
   ];
 
   /** An API whose status goes from one state to the next at each look; `undefined` = storage away. */
-  function playing(): Handler {
+  function playing(looks: readonly Look[]): Handler {
     let look = 0;
     return ({ path }) => {
       if (path.startsWith('/admin/routing/revisions')) {
@@ -299,13 +313,14 @@ describe('routing watch', () => {
         }));
         return { body: { items } };
       }
-      const state = statuses[Math.min(look, statuses.length - 1)];
+      const state = looks[Math.min(look, looks.length - 1)];
       look += 1;
       if (state === undefined)
         return { status: 503, body: { code: 'storage_unavailable', title: 'Away', status: 503 } };
-      const { revision, acked } = state;
+      const { revision, acked, ...others } = state;
       return {
         body: {
+          ...others,
           envoys: acked === undefined ? [] : [{ node: 'e', stamp: acked, acked, rejected: [] }],
           replicas: [{ role: 'authz', replica: 'a', routing_revision: revision }],
         },
@@ -313,8 +328,8 @@ describe('routing watch', () => {
     };
   }
 
-  async function watch(words: readonly string[]): Promise<Run> {
-    await using api = await startLocalApi(playing());
+  async function watch(words: readonly string[], looks = quietLooks): Promise<Run> {
+    await using api = await startLocalApi(playing(looks));
     const ending = new AbortController();
     // Quicker than a person may look, so that the test need not wait.
     return await runCli(['routing', 'watch', ...words], {
@@ -340,6 +355,28 @@ describe('routing watch', () => {
       'envoy e: stamp 5, acked 5, current',
       'gateway away: Away',
       'gateway back',
+      'envoy e: gone',
+      '',
+    ]);
+  });
+
+  test('tells of shards kept back and released, and of a table put by hand that is refused', async () => {
+    const pointer = '/runner_shards/s1/endpoints/0/weight';
+    const bad = { kind: 'runner', shard: 's1', pointer, serving: 'last_good', error: 'bad weight' };
+    const errors = [{ pointer: '/runner_placement/acme', code: 'unknown_shard', detail: 'is not there' }];
+    const head = { source: 'inline', state: 'refused', at: 'T1', revision: 3, detail: 'put back', errors };
+    const looks = [
+      { revision: 3, acked: 3, head: { ...head, state: 'published', at: 'T0' }, quarantined: [bad] },
+      { revision: 3, acked: 3, head, quarantined: [bad] },
+      { revision: 3, acked: 3, head, quarantined: [{ ...bad, serving: 'nothing' }] },
+      { revision: 3, acked: 3, head, quarantined: [] },
+      { revision: 3, head, quarantined: [] },
+    ];
+    expect((await watch([], looks)).out.split('\n').slice(2)).toEqual([
+      `shard runner/s1: QUARANTINED, serving last_good: ${pointer} bad weight`,
+      'head inline: REFUSED at T1: put back: /runner_placement/acme is not there',
+      `shard runner/s1: QUARANTINED, serving nothing: ${pointer} bad weight`,
+      'shard runner/s1: released',
       'envoy e: gone',
       '',
     ]);

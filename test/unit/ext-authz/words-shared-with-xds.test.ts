@@ -6,7 +6,7 @@ import { CONTEXT_EXTENSION } from '../../../src/authz/ext-authz/wire/check-reque
 import { FIELD_EXTRACTION } from '../../../src/authz/ext-authz/wire/scan-extracted-fields.ts';
 import { extAuthz } from '../../../xds/translate/filters/ext-authz.ts';
 import { CONTEXT, FILTERS } from '../../../xds/translate/names.ts';
-import { pathRegex } from '../../../xds/translate/path-regex.ts';
+import { pathRegex } from '../../../xds/translate/routes/path-regex.ts';
 
 // The two programs share no code for this, and a difference would deny every request.
 test('the route table and the decision service speak the same words', () => {

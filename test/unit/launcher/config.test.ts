@@ -15,7 +15,9 @@ test('the defaults are those of the contract', () => {
     dataFolder: join('/repository', '.data'),
     envoy: '/bin/envoy',
     natsServer: '/bin/nats-server',
+    envoyValidator: false,
   });
+  expect(readConfig({ ...TOOLS, GATEWAY_ENVOY_VALIDATOR: 'on' }, '/r').envoyValidator).toBe(true);
 });
 
 test('every mistake is told at once', () => {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bucketName, sha256Of } from '#adapters/routing/parts.ts';
-import { AsciiText } from '#domain/routing/ascii-text.ts';
 import { placementChunkText } from '#domain/routing/canonical.ts';
+import { AsciiText } from '#domain/routing/text/ascii-text.ts';
 import type { TenantPlacements } from '#domain/routing/types.ts';
 
 const textOf = (text: AsciiText) => Buffer.from(text.bytes).toString('latin1');

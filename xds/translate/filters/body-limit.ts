@@ -1,7 +1,7 @@
 import type { EndpointRow } from '#domain/endpoints.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { extension, type JsonObject } from '../json.ts';
-import { pathRegex } from '../path-regex.ts';
+import { pathRegex } from '../routes/path-regex.ts';
 import { headerIs, regex, unless } from './delegate.ts';
 
 /**

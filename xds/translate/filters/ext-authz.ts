@@ -1,7 +1,8 @@
 import { HEADER } from '#domain/headers.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { extension, type JsonObject, seconds } from '../json.ts';
-import { FILTERS, RETRY_CHOICES_MAX_COUNT, STATIC_CLUSTERS } from '../names.ts';
+import { FILTERS, STATIC_CLUSTERS } from '../names.ts';
+import { atAnotherHost } from '../routes/retries.ts';
 
 /** All that a decision and its record need of a request. Anything more would be copied into every check. */
 const ALLOWED_HEADERS = [
@@ -41,21 +42,15 @@ export const extAuthz = (): JsonObject =>
   });
 
 /**
- * A check changes nothing, so one that ends without an answer is asked again at another replica. Otherwise every check
- * that goes to a killed replica would fail until a health check has noticed it, up to a second later (measured: about
- * 40 requests of 100 a second). All attempts together have the time of one.
+ * A check changes nothing, so one that ends without an answer, or has none in time, is asked again at another replica.
+ * Otherwise every check that goes to a killed or hanging replica would fail until health checks have noticed it (measured:
+ * 40 requests of 100 a second for a killed one, a quarter of all for three seconds for one that hangs). All attempts
+ * together have the time of one. That a slow control plane is not asked ever more is the budget of the cluster `authz`.
  */
 const checkRetries = (): JsonObject => ({
   retry_on: 'connect-failure,refused-stream,reset,unavailable',
   num_retries: LIMITS.checkRetriesMaxCount,
-  // The largest pause is to Envoy also the longest that one attempt may take: with less, a busy replica's late answers would
-  // be thrown away and asked for again, four times the work just then (seen: 50 ms and two busy cores, half of all failed).
-  retry_back_off: { base_interval: '0.005s', max_interval: seconds(LIMITS.extAuthzTimeoutMs) },
-  retry_host_predicate: [
-    extension(
-      'envoy.retry_host_predicates.previous_hosts',
-      'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
-    ),
-  ],
-  host_selection_retry_max_attempts: RETRY_CHOICES_MAX_COUNT,
+  // The largest pause is to Envoy also the longest that one attempt may take.
+  retry_back_off: { base_interval: '0.005s', max_interval: seconds(LIMITS.checkTryTimeoutMs) },
+  ...atAnotherHost(),
 });

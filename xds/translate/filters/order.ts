@@ -7,6 +7,7 @@ import { commandId } from './command-id.ts';
 import { extAuthz } from './ext-authz.ts';
 import { fieldExtraction } from './field-extraction.ts';
 import { grpcWeb, grpcWebStatus } from './grpc-web.ts';
+import { oneHost } from './hosts/one-host.ts';
 import { localRateLimit } from './local-rate-limit.ts';
 import { messageBuffer } from './message-buffer.ts';
 import { readiness } from './readiness.ts';
@@ -26,7 +27,7 @@ interface FilterSettings {
  * The filters in the order that requests go through them; responses come back the other way. Each place has a reason,
  * and moving one is a change of who decides about what.
  *
- * To come where they are named, when there is something for them to do: csrf behind cors, anything that depends on the route behind ext_authz (which changes the route).
+ * What comes later has its place: csrf behind cors; whatever depends on the route behind ext_authz, which changes it.
  */
 export function httpFilters(
   rows: readonly EndpointRow[],
@@ -39,6 +40,8 @@ export function httpFilters(
     responseScrub(),
     // Behind it: every response has ids, also the ones that filters below make.
     responseIdsFilter(),
+    // Before anybody reads the host.
+    oneHost(),
     // Before anything that costs: probes come often, and a draining Envoy says so without asking anybody.
     readiness(),
     // Before the decision: preflights carry no token, and a refusal must be readable to the page as any other answer.

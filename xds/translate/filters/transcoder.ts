@@ -1,7 +1,7 @@
 import type { EndpointRow } from '#domain/endpoints.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { extension, type JsonObject } from '../json.ts';
-import { asciiPathRegex } from '../path-regex.ts';
+import { asciiPathRegex } from '../routes/path-regex.ts';
 import { headerIs, not, regex, unless } from './delegate.ts';
 
 /** A protobuf service that Envoy makes gRPC calls of JSON requests for. */

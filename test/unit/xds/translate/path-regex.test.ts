@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asciiPathRegex, pathRegex } from '../../../../xds/translate/path-regex.ts';
+import { asciiPathRegex, pathRegex } from '../../../../xds/translate/routes/path-regex.ts';
 
 const matches = (expression: string, path: string): boolean => new RegExp(`^(?:${expression})$`).test(path);
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compileEndpoints } from '#domain/access/match-endpoint.ts';
 import { ENDPOINTS } from '#domain/endpoints.ts';
 import { SERVICE_KINDS } from '#domain/ids.ts';
-import { routeConfiguration } from '../../../../xds/translate/route-config.ts';
+import { routeConfiguration } from '../../../../xds/translate/routes/route-config.ts';
 
 /** A route as far as these tests read it. */
 interface Route {

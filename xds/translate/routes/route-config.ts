@@ -1,9 +1,9 @@
 import type { EndpointRow } from '#domain/endpoints.ts';
 import { HEADER } from '#domain/headers.ts';
-import { corsPolicy } from './filters/browser/cors.ts';
-import { type JsonObject, setHeader, typed } from './json.ts';
+import { corsPolicy } from '../filters/browser/cors.ts';
+import { type JsonObject, setHeader, typed } from '../json.ts';
+import { CONTEXT, FILTERS, NAMES, SAMPLED_HEADER, STAMP_METADATA } from '../names.ts';
 import { locatedRoutes, safeRetries } from './located-routes.ts';
-import { CONTEXT, FILTERS, NAMES, SAMPLED_HEADER, STAMP_METADATA } from './names.ts';
 import { undecidedRoutes } from './undecided-routes.ts';
 
 /**

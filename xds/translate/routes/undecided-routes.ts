@@ -1,8 +1,8 @@
 import type { EndpointRow } from '#domain/endpoints.ts';
 import { HEADER } from '#domain/headers.ts';
-import { type JsonObject, typed } from './json.ts';
+import { type JsonObject, typed } from '../json.ts';
+import { CONTEXT, FILTERS } from '../names.ts';
 import { pathMatch } from './located-routes.ts';
-import { CONTEXT, FILTERS } from './names.ts';
 
 const PER_ROUTE = 'envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute';
 const TARGETS = ['aggregate', 'projection', 'runner'] as const;

@@ -2,9 +2,10 @@ import type { EndpointRow } from '#domain/endpoints.ts';
 import { API_CLUSTER, HEADER } from '#domain/headers.ts';
 import type { ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
-import { extension, type JsonObject, seconds } from './json.ts';
-import { RETRY_CHOICES_MAX_COUNT, STATIC_CLUSTERS } from './names.ts';
+import { type JsonObject, seconds } from '../json.ts';
+import { STATIC_CLUSTERS } from '../names.ts';
 import { pathRegex } from './path-regex.ts';
+import { atAnotherHost } from './retries.ts';
 
 /**
  * The routes of requests that ext_authz has let pass and given a cluster. They come first: after a decision the route
@@ -142,21 +143,8 @@ export const pathMatch = (templates: readonly string[]): JsonObject => {
   return { safe_regex: { regex: pathRegex(templates) } };
 };
 
-/**
- * Retries at another endpoint where there is one, after Envoy's usual 25 to 250 ms. The other one is looked for by choosing
- * again and again, see RETRY_CHOICES_MAX_COUNT.
- */
-const retryPolicy = (retryOn: string): JsonObject => ({
-  retry_on: retryOn,
-  num_retries: 2,
-  host_selection_retry_max_attempts: RETRY_CHOICES_MAX_COUNT,
-  retry_host_predicate: [
-    extension(
-      'envoy.retry_host_predicates.previous_hosts',
-      'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
-    ),
-  ],
-});
+/** Retries at another endpoint where there is one, after Envoy's usual 25 to 250 ms. */
+const retryPolicy = (retryOn: string): JsonObject => ({ retry_on: retryOn, num_retries: 2, ...atAnotherHost() });
 
 /** What holds for every route that names no other. */
 export const safeRetries = (): JsonObject => retryPolicy(NOTHING_PROCESSED);
