@@ -16,4 +16,6 @@ export const NODE_LIMITS = {
   keepAliveMs: 3_600_000,
   /** Time a new connection has to show which HTTP it speaks. */
   firstByteTimeoutMs: 10_000,
+  /** What one HTTP/2 connection may hold: answers to many clients that take none yet. */
+  http2SessionMaxMegabytes: 1_024,
 } as const;

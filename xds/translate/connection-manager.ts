@@ -39,7 +39,8 @@ export const connectionManager = (options: EdgeOptions, own: OwnSettings = {}): 
     'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
     {
       stat_prefix: 'edge',
-      server_name: 'gateway',
+      // No name of anybody in `server`: a node's goes with the rest of what it says of itself (filters/response-scrub.ts).
+      server_header_transformation: 'PASS_THROUGH',
       ...protocols(),
       ...addresses(),
       ...paths(),
@@ -58,7 +59,7 @@ const protocols = (): JsonObject => ({
   // HTTP/1.1, HTTP/2 and gRPC, by what the client begins with or by ALPN.
   codec_type: 'AUTO',
   http_protocol_options: {},
-  // The time above ends a connection of HTTP/1.1 with an answer that says so, never between two requests.
+  // `max_connection_duration` ends a connection of HTTP/1.1 with an answer that says so, never between two requests.
   http1_safe_max_connection_duration: true,
   http2_protocol_options: {
     max_concurrent_streams: 100,
@@ -82,8 +83,9 @@ const protocols = (): JsonObject => ({
 });
 
 /**
- * What a connection of HTTP/2 may make Envoy do without asking for anything useful; beyond it the connection ends. Resets
- * of streams are counted by the runtime keys `overload.premature_reset_*` of the bootstrap.
+ * What a connection of HTTP/2 may make Envoy do without asking for anything useful; beyond it the connection ends. Of the
+ * same kind are two bounds in the runtime of envoy/bootstrap.yaml, because Envoy takes them from nowhere else: resets of
+ * streams (`overload.premature_reset_*`), and requests begun in one go (`http.max_requests_per_io_cycle`).
  */
 const floods = (): JsonObject => ({
   // Frames that wait for a client that does not read: enough for all streams with one window's answers each.

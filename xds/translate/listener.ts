@@ -1,3 +1,4 @@
+import { LIMITS } from '#domain/limits.ts';
 import { connectionManager, type EdgeOptions } from './connection-manager.ts';
 import { strictTransport } from './filters/browser/strict-transport.ts';
 import { advertisement, type Http3Options, quicListener } from './http3.ts';
@@ -17,8 +18,6 @@ interface ListenOptions extends EdgeOptions {
   readonly hstsSeconds?: number | undefined;
 }
 
-const BUFFER_BYTES = 32_768;
-
 /** The listeners. They are constant: a changed listener closes the connections of all its clients. */
 export const listeners = (options: ListenOptions): JsonObject[] => [
   plain(options),
@@ -29,14 +28,14 @@ export const listeners = (options: ListenOptions): JsonObject[] => [
 const plain = (options: ListenOptions): JsonObject => ({
   name: NAMES.plainListener,
   address: socket(options.address, options.plainPort),
-  per_connection_buffer_limit_bytes: BUFFER_BYTES,
+  per_connection_buffer_limit_bytes: LIMITS.connectionBufferMaxBytes,
   filter_chains: [{ filters: [connectionManager(options)] }],
 });
 
 const tls = (options: ListenOptions): JsonObject => ({
   name: NAMES.tlsListener,
   address: socket(options.address, options.tlsPort),
-  per_connection_buffer_limit_bytes: BUFFER_BYTES,
+  per_connection_buffer_limit_bytes: LIMITS.connectionBufferMaxBytes,
   listener_filters: [
     extension(
       'envoy.filters.listener.tls_inspector',

@@ -14,6 +14,7 @@ import { isTenantId } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { listenGrpc } from '#platform/internal-tls/grpc-listen.ts';
 import type { Tracing } from '#platform/tracing/tracing.ts';
+import { ECHO_HEADER, echoedHeaders } from '../echoed-headers.ts';
 import { NODE_LIMITS } from '../limits.ts';
 import { type Admission, PlacementEpochs } from '../placement-epochs.ts';
 import type { NodeStart, RunningNode } from '../running-node.ts';
@@ -85,14 +86,17 @@ class AggregateNode {
     this.#handle(call).then(
       (outcome) => {
         this.#record(call, startMs, outcome);
+        const echoed = echoedHeaders(lastOf(call.metadata, ECHO_HEADER));
         if (!outcome.ok) {
-          answer(statusOf(this.#protocol.registry, outcome.failure, this.#servedBy));
+          const metadata = { ...outcome.failure.metadata, ...echoed };
+          answer(statusOf(this.#protocol.registry, { ...outcome.failure, metadata }, this.#servedBy));
           return;
         }
-        const headers = new MetadataMap();
+        const [headers, trailers] = [new MetadataMap(), new MetadataMap()];
         headers.set(HEADER.servedBy, this.#servedBy);
+        for (const map of [headers, trailers]) for (const [name, value] of Object.entries(echoed)) map.set(name, value);
         call.sendMetadata(headers);
-        answer(null, outcome.value);
+        answer(null, outcome.value, trailers);
       },
       // Only an aborted wait comes here: the caller has gone.
       () => answer({ code: status.CANCELLED, details: 'the caller went away' }),

@@ -9,6 +9,7 @@ import {
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import { LIMITS } from '#domain/limits.ts';
 import { listenMutualTls, type ServerTls } from '#platform/internal-tls/listen-mutual-tls.ts';
+import { ECHO_HEADER, echoedHeaders } from '../echoed-headers.ts';
 import { NODE_LIMITS } from '../limits.ts';
 import type { RunningNode } from '../running-node.ts';
 
@@ -67,7 +68,9 @@ export async function serveHttp(
     try {
       const head = { ...headOf(request), gone: gone.signal, stopping };
       const body = await readBody(request);
-      send(response, body === undefined ? onBodyTooLarge(head) : await handle({ ...head, body }), stopping);
+      const reply = body === undefined ? onBodyTooLarge(head) : await handle({ ...head, body });
+      const headers = { ...reply.headers, ...echoedHeaders(head.headers[ECHO_HEADER]) };
+      send(response, { ...reply, headers }, stopping);
     } catch (error) {
       if (gone.signal.aborted) return;
       send(response, { status: 500, headers: { 'content-type': 'text/plain' }, body: String(error) }, stopping);
@@ -77,7 +80,8 @@ export async function serveHttp(
 
   // The gateway closes idle connections; a node that did it first would cut off a request that is just being sent.
   const http1 = createHttp1Server({ keepAliveTimeout: NODE_LIMITS.keepAliveMs }, onRequest);
-  const http2 = createHttp2Server({}, onRequest);
+  // By default answers that nobody takes may use up 10 MB together; then Node refuses all others.
+  const http2 = createHttp2Server({ maxSessionMemory: NODE_LIMITS.http2SessionMaxMegabytes }, onRequest);
   http2.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));

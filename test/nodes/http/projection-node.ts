@@ -36,6 +36,7 @@ export function startProjectionNode(config: NodeStart): Promise<RunningNode> {
       shard: config.shard,
       tenant_id: admitted.tenant,
       view_type: decoded(view),
+      path: request.path,
       headers: request.headers,
     });
   };

@@ -21,6 +21,8 @@ export const usesEds = (shard: Pick<Shard, 'endpoints'>): boolean =>
 export const shardCluster = (name: string, shard: Shard, tls: ShardTlsOptions = SHARD_TLS_DEFAULTS): JsonObject => ({
   name,
   ...(usesEds(shard) ? overEds() : byName(name, shard)),
+  // Envoy's own is 1 MiB, which every client that takes no answer would cost, and more.
+  per_connection_buffer_limit_bytes: LIMITS.connectionBufferMaxBytes,
   connect_timeout: seconds(shard.connectTimeoutMs ?? LIMITS.upstreamConnectTimeoutMs),
   lb_policy: 'LEAST_REQUEST',
   ...(shard.slowStartMs === undefined
@@ -78,7 +80,14 @@ const protocol = (shard: Pick<Shard, 'protocol'>): JsonObject =>
   shard.protocol === 'h2'
     ? {
         explicit_http_config: {
-          http2_protocol_options: { connection_keepalive: { interval: '30s', timeout: '5s' } },
+          http2_protocol_options: {
+            connection_keepalive: { interval: '30s', timeout: '5s' },
+            // An answer that its client does not take holds its window, and a part of that of the connection (Envoy's own: 16
+            // and 24 MiB, so that two of them stop all others). Here all streams together cannot use the connection's up.
+            max_concurrent_streams: LIMITS.shardStreamsMaxCount,
+            initial_stream_window_size: LIMITS.shardStreamWindowBytes,
+            initial_connection_window_size: 2 * LIMITS.shardStreamsMaxCount * LIMITS.shardStreamWindowBytes,
+          },
         },
       }
     : {
