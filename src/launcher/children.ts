@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type InternalRole, nodeRole } from '#domain/internal-identity.ts';
+import { HEAP_FLAGS } from '#platform/heap-flags.ts';
 import { SUPERVISED_BY } from './data/orphans.ts';
 import { addressesOf, internalTlsOf, type Layout, NODES, type NodePlace, socketsOf } from './layout.ts';
 import { accepts, answersOk, type Probe } from './supervise/probes.ts';
@@ -183,7 +184,7 @@ function tlsEnvironment(layout: Layout, role: InternalRole): Readonly<Record<str
 
 function nodeCommand(layout: Layout, name: string, main: string, env: Readonly<Record<string, string>>): Command {
   const file = process.execPath;
-  const args = [join(layout.repository, main)];
+  const args = [...HEAP_FLAGS, join(layout.repository, main)];
   return command(layout, name, { file, args, env: { NODE_COMPILE_CACHE: layout.data.compileCache, ...env } });
 }
 

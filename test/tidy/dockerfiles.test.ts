@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { HEAP_FLAGS } from '#platform/heap-flags.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const IMPORT = /(?:from\s+|import\s+|import\()'([^']+)'/g;
@@ -55,6 +56,11 @@ describe.each([
 
   it('copies every file its programs load', () => {
     expect([...loaded].filter((file) => !covered(file, sources))).toEqual([]);
+  });
+
+  it('starts its program as the development gateway does', () => {
+    const command = JSON.parse(/^CMD (.+)$/m.exec(readFileSync(join(ROOT, dockerfile), 'utf8'))?.[1] ?? '');
+    expect(command).toEqual(['node', ...HEAP_FLAGS, entries[0]]);
   });
 
   it('copies nothing that does not exist or that nothing loads', () => {
