@@ -19,8 +19,12 @@ export const locatedRoutes = (rows: readonly EndpointRow[]): JsonObject[] => [
   ...apiRoutes(rows),
 ];
 
-/** A regular expression in the form that metadata is printed in: a list of one non-empty text. */
-const HAS_COMMAND_ID = '\\["[^"]+"\\]';
+/** In the form that metadata is printed in: a list of one text, which is not empty. */
+const HAS_COMMAND_ID: readonly JsonObject[] = [
+  { name: HEADER.gatewayCommandId, string_match: { prefix: '["' } },
+  { name: HEADER.gatewayCommandId, string_match: { prefix: '[""' }, invert_match: true },
+  { name: HEADER.gatewayCommandId, string_match: { contains: '","' }, invert_match: true },
+];
 
 /** More than timers are late, less than anybody would miss. */
 const DEADLINE_MARGIN_MS = 20;
@@ -37,7 +41,6 @@ function aggregateRoutes(rows: readonly EndpointRow[]): JsonObject[] {
   const own = rows.filter((row) => row.target === 'aggregate');
   const paths = own.map((row) => row.grpcPath ?? row.path);
   if (paths.length === 0) return [];
-  const isCommand = { name: HEADER.gatewayCommandId, string_match: { safe_regex: { regex: HAS_COMMAND_ID } } };
   const timeout = timeoutOf(own);
   const action: JsonObject = {
     ...toShard(),
@@ -53,7 +56,7 @@ function aggregateRoutes(rows: readonly EndpointRow[]): JsonObject[] {
   return [
     {
       name: 'aggregate-repeatable',
-      match: { ...pathMatch(paths), headers: [hasKind('aggregate'), isCommand] },
+      match: { ...pathMatch(paths), headers: [hasKind('aggregate'), ...HAS_COMMAND_ID] },
       route: { ...action, retry_policy: retryPolicy(PERHAPS_PROCESSED) },
     },
     {
@@ -70,7 +73,7 @@ function shardRoute(rows: readonly EndpointRow[], kind: ServiceKind): JsonObject
   const onlyReads = own.every((row) => row.retry === 'read');
   return {
     name: kind,
-    match: { ...pathMatch(paths), headers: [hasKind(kind)] },
+    match: { ...decidedPathMatch(paths), headers: [hasKind(kind)] },
     route: {
       ...toShard(),
       timeout: timeoutOf(own),
@@ -136,12 +139,22 @@ const hasKind = (kind: ServiceKind): JsonObject => ({
   string_match: { prefix: `${kind}/` },
 });
 
-/** The shortest match for these templates. */
+/** The match of exactly these templates that costs least: expressions are compiled anew at every move. */
 export const pathMatch = (templates: readonly string[]): JsonObject => {
-  const [only] = templates;
-  if (templates.length === 1 && only !== undefined && !only.includes('{')) return { path: only };
-  return { safe_regex: { regex: pathRegex(templates) } };
+  const [only = '', ...others] = new Set(templates);
+  if (others.length > 0) return { safe_regex: { regex: pathRegex(templates) } };
+  if (!only.includes('{')) return { path: only };
+  const isRestAlone = only.indexOf('{') === only.lastIndexOf('{') && only.endsWith('...}');
+  return isRestAlone ? beginningOf(only) : { safe_regex: { regex: pathRegex(templates) } };
 };
+
+/** The same for what ext_authz has found the row of: the beginning tells kinds apart, and what follows was looked at. */
+const decidedPathMatch = (templates: readonly string[]): JsonObject => {
+  const [only = '', ...others] = new Set(templates);
+  return others.length === 0 && only.includes('{') ? beginningOf(only) : pathMatch(templates);
+};
+
+const beginningOf = (template: string): JsonObject => ({ prefix: template.slice(0, template.indexOf('{')) });
 
 /** Retries at another endpoint where there is one, after Envoy's usual 25 to 250 ms. */
 const retryPolicy = (retryOn: string): JsonObject => ({ retry_on: retryOn, num_retries: 2, ...atAnotherHost() });

@@ -5,6 +5,12 @@ import { ENDPOINTS } from '#domain/endpoints.ts';
 import { SERVICE_KINDS } from '#domain/ids.ts';
 import { routeConfiguration } from '../../../../xds/translate/routes/route-config.ts';
 
+interface HeaderMatch {
+  readonly name: string;
+  readonly string_match: Readonly<Record<string, unknown>>;
+  readonly invert_match?: boolean;
+}
+
 /** A route as far as these tests read it. */
 interface Route {
   readonly name: string;
@@ -12,7 +18,7 @@ interface Route {
     readonly path?: string;
     readonly prefix?: string;
     readonly safe_regex?: { readonly regex: string };
-    readonly headers?: readonly { readonly name: string; readonly string_match: Readonly<Record<string, unknown>> }[];
+    readonly headers?: readonly HeaderMatch[];
   };
   readonly route?: { readonly cluster?: string; readonly cluster_header?: string };
   readonly direct_response?: object;
@@ -42,15 +48,15 @@ function choose(path: string, headers: Readonly<Record<string, string>>): Route 
   });
 }
 
-function matchesHeader(
-  { string_match }: { readonly string_match: Readonly<Record<string, unknown>> },
-  value?: string,
-): boolean {
-  if (value === undefined) return false;
-  if (typeof string_match['exact'] === 'string') return value === string_match['exact'];
-  if (typeof string_match['prefix'] === 'string') return value.startsWith(string_match['prefix']);
-  const { regex } = Object(string_match['safe_regex']);
-  return new RegExp(`^(?:${regex})$`).test(value);
+/** An inverted match of a header that is not there holds. */
+function matchesHeader({ string_match, invert_match = false }: HeaderMatch, value?: string): boolean {
+  if (value === undefined) return invert_match;
+  const { exact, prefix, contains } = string_match;
+  const holds =
+    (exact === undefined || value === exact) &&
+    (prefix === undefined || value.startsWith(String(prefix))) &&
+    (contains === undefined || value.includes(String(contains)));
+  return holds !== invert_match;
 }
 
 const targetOf = (route: Route | undefined): string | undefined =>
