@@ -34,6 +34,8 @@ const console = createConsole(process.stdout, process.env);
 const stop = new AbortController();
 // Every further signal changes nothing: the end is bounded anyway, and a terminal and npm may both pass one on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
+// Its terminal, or whoever reads it, is gone: no reason to end in the middle and leave the children alone.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 // The script that started this one has died: nobody is left to stop the gateway.
 if (process.connected) process.once('disconnect', () => stop.abort());
 

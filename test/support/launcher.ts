@@ -23,6 +23,8 @@ export interface RunningGateway extends AsyncDisposable {
   pid(): number;
   /** SIGTERM to the launcher. @returns its exit code */
   stop(): Promise<number>;
+  /** What the death of whoever started it looks like: nobody reads what it prints, and the channel is gone. @returns its exit code */
+  abandon(): Promise<number>;
   /** kill -9 of a child by its name in run.json. @returns the process id it had */
   kill(name: string): Promise<number>;
   /** Waits until a child runs again under another process id, and says which. */
@@ -68,6 +70,15 @@ export async function startGateway(
     output: () => launched.output(),
     pid: () => pidOf(launched.child),
     stop,
+    async abandon() {
+      const { child } = launched;
+      const ended = once(child, 'exit', { signal: AbortSignal.timeout(STOP_DEADLINE_MS) });
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      child.disconnect();
+      const [code] = await ended;
+      return code ?? -1;
+    },
     async kill(name) {
       const pid = (await readRunFile(dataFolder)).pids[name];
       if (pid === undefined) throw new Error(`no child ${name} runs`);

@@ -85,6 +85,13 @@ test('a killed launcher does not hinder the next start, which takes the same por
   expect(gateway.output()).toContain(`ended ${CHILDREN.length} processes of a gateway that was killed`);
 });
 
+test('it stops everything when whoever started it dies, though nobody can read that any more', async () => {
+  expect(await gateway.abandon()).toBe(0);
+  expect(await findOrphans(gateway.dataFolder)).toEqual([]);
+  await expect(access(join(gateway.dataFolder, 'run.json'))).rejects.toThrow('ENOENT');
+  await gateway.start();
+});
+
 test('SIGTERM stops everything with exit code 0 and removes run.json; the next start finds its data', async () => {
   const { bootstrapToken } = await gateway.run();
   expect(await gateway.stop()).toBe(0);
