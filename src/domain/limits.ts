@@ -84,7 +84,7 @@ export const LIMITS = {
   /** Publications of one process that wait for their turn, and how long one may: less than `apiTimeoutMs`. */
   publicationsWaitingMaxCount: 1_000,
   publicationWaitMaxMs: 10_000,
-  /** Long work gives others a turn of the event loop after so many placements or shards, when it has used so much of one. */
+  /** Long work gives others a turn of the event loop when it has used so much of one; it looks after so many placements. */
   routingSliceMaxCount: 500,
   sliceMaxMs: 5,
 

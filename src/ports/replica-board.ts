@@ -12,8 +12,8 @@ export interface ReplicaBoard extends AsyncDisposable {
   /** Called when a replica appears, leaves or says something new. @returns a function that ends it. */
   onChange(listener: () => void): () => void;
   /**
-   * Puts a question to every live replica, this one included. Ends when all (of the role) have answered, at the latest after
-   * `replicaAnswerWaitMaxMs`, with whatever came: who is missing did not answer, or does not know such questions.
+   * Puts a question to every live replica, this one included. Ends when all (of the role) have answered, at the latest
+   * after `replicaAnswerWaitMaxMs`, with whatever came: who is missing did not answer, or does not know such questions.
    */
   ask(question: ReplicaQuestion): Promise<readonly ReplicaAnswer[]>;
   /**

@@ -23,7 +23,7 @@ export interface RunningGateway extends AsyncDisposable {
   pid(): number;
   /** SIGTERM to the launcher. @returns its exit code */
   stop(): Promise<number>;
-  /** What the death of whoever started it looks like: nobody reads what it prints, and the channel is gone. @returns its exit code */
+  /** As when whoever started it dies: nobody reads what it prints, the channel is gone. @returns its exit code */
   abandon(): Promise<number>;
   /** kill -9 of a child by its name in run.json. @returns the process id it had */
   kill(name: string): Promise<number>;

@@ -1,7 +1,7 @@
-import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
-import { type RevisionDraft, revisionFromDocument } from '#domain/routing/revision.ts';
+import type { RevisionDraft } from '#domain/routing/revision.ts';
 import type { RevisionNote, RoutingSnapshot } from '#domain/routing/types.ts';
 import type { EnvoyState, ReplicaAnswer, ReplicaBoard, ReplicaQuestion, ReplicaState } from '#ports/replica-board.ts';
+import { parseRoutingDocument, revisionFromDocument } from './fixtures/routing-at-once.ts';
 
 /** Builders of routing for tests. */
 

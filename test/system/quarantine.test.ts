@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connectNats } from '#adapters/nats/connection.ts';
 import { NatsKeyValueStore } from '#adapters/nats/key-value-store.ts';
-import { ask, assign, bootstrapAdmin, gatewayctl, PASSWORD, type Person, signUp } from '../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../support/launcher.ts';
+import { ask, assign, gatewayctl, PASSWORD, type Person } from '../support/edge-client.ts';
+import { startGatewayWithMember } from '../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../support/launcher.ts';
 import { silentLog } from '../support/nats.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { toolPath } from '../support/tools.ts';
@@ -34,11 +35,8 @@ beforeAll(async () => {
   const envoy = join(folder.path, 'envoy');
   await writeFile(envoy, `#!/bin/sh\nexec '${toolPath('envoy')}' "$@" --disable-extensions ${MISSING_EXTENSION}\n`);
   await chmod(envoy, 0o755);
-  gateway = stack.use(await startGateway({ env: { GATEWAY_ENVOY: envoy } }));
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  for (const tenant of ['acme', 'globex']) await assign(http, admin, member, tenant, 'tenant-member');
+  ({ gateway, http, admin, member } = stack.use(await startGatewayWithMember({ env: { GATEWAY_ENVOY: envoy } })));
+  await assign(http, admin, member, 'globex', 'tenant-member');
   const login = await gatewayctl(gateway, ['login', '--email', admin.email, '--password-stdin'], {
     input: `${PASSWORD}\n`,
   });

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { LIMITS } from '#domain/limits.ts';
-import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
 import {
   BREAKER_DEFAULTS,
   BREAKER_NUMBERS,
@@ -11,6 +10,7 @@ import {
   OUTLIER_NUMBERS,
   SHARD_NUMBERS,
 } from '#domain/routing/shard-settings.ts';
+import { parseRoutingDocument } from '../support/fixtures/routing-at-once.ts';
 import { read, section, tableRows } from './tree.ts';
 
 const DOCUMENT = read('docs/routing.md');

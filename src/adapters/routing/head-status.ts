@@ -27,7 +27,9 @@ export class HeadStatusWatch implements AsyncDisposable {
   constructor(store: Pick<KeyValueStore, 'watch'>) {
     this.#watch = store.watch({
       filters: [HEAD_STATUS_KEY],
-      onReset: () => undefined,
+      onReset: () => {
+        this.#current = undefined;
+      },
       onChanges: (changes) => {
         const value = changes.at(-1)?.value;
         this.#current = value === undefined ? undefined : parseHeadStatus(Buffer.from(value).toString('utf8'));

@@ -1,6 +1,6 @@
 import { isServiceKind, SERVICE_KINDS, type ServiceKind } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
-import { inSlices, runToEnd, type Steps } from '../steps.ts';
+import { inSlices, type Steps } from '../steps.ts';
 import { bucketDifferences, differingBuckets, type PlacementDifference } from './placement-table.ts';
 import { shareDirectory } from './revision.ts';
 import type { RoutingSnapshot, ShardDirectory } from './types.ts';
@@ -49,10 +49,6 @@ export interface DiffPage {
  * away and back between the two) is where it was. Buckets and directories that both share are not looked at, so that
  * the cost follows what was changed, not what there is; of the placements that differ only one page is kept at a time.
  */
-export const diffRouting = (before: RoutingContent, after: RoutingContent, page: DiffPage): RoutingDiff =>
-  runToEnd(diffRoutingInSteps(before, after, page));
-
-/** The same in steps. */
 export function* diffRoutingInSteps(before: RoutingContent, after: RoutingContent, page: DiffPage): Steps<RoutingDiff> {
   const shards = diffShards(before.shards, after.shards);
   const smallest = new SmallestMoves(page);
@@ -77,10 +73,6 @@ export const isDiffCursor = (cursor: string): boolean => parseCursor(cursor) !==
  * How many tenants are placed in `after` on shards that `diff` calls changed: their requests go to the shard they went
  * to, which is now another. Looks at every tenant, unless no shard was changed.
  */
-export const tenantsOnChangedShards = (after: RoutingContent, diff: Pick<RoutingDiff, 'shards'>): number =>
-  runToEnd(tenantsOnChangedShardsInSteps(after, diff));
-
-/** The same in steps. */
 export function* tenantsOnChangedShardsInSteps(
   after: RoutingContent,
   diff: Pick<RoutingDiff, 'shards'>,

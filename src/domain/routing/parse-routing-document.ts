@@ -2,7 +2,7 @@ import type { FieldError } from '../errors.ts';
 import { isShardName, isTenantId, SERVICE_KINDS, type ServiceKind } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
 import { fail, ok, type Result } from '../result.ts';
-import { inSlices, runToEnd, type Steps } from '../steps.ts';
+import { inSlices, type Steps } from '../steps.ts';
 import { described, type JsonObject, Mistakes, objectAt, refuseUnknownMembers } from './mistakes.ts';
 import { parseShard } from './parse-shard.ts';
 import type { WantedPlacements } from './placement-table.ts';
@@ -43,12 +43,9 @@ interface Reading {
 
 /**
  * Reads the routing document (design section 4) from parsed JSON or YAML. A missing top-level member means empty,
- * an unknown one is a mistake. The whole document is refused with all its mistakes at once, or none of it.
+ * an unknown one is a mistake. The whole document is refused with all its mistakes at once, or none of it. Nobody may
+ * change `value` meanwhile.
  */
-export const parseRoutingDocument = (value: unknown): Result<RoutingDocument, readonly FieldError[]> =>
-  runToEnd(parseRoutingDocumentInSteps(value));
-
-/** The same in steps. Nobody may change `value` meanwhile. */
 export function* parseRoutingDocumentInSteps(value: unknown): Steps<Result<RoutingDocument, readonly FieldError[]>> {
   const mistakes = new Mistakes();
   const root = objectAt(value, [], mistakes);

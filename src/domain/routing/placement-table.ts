@@ -1,6 +1,6 @@
 import { SERVICE_KINDS, type ServiceKind } from '../ids.ts';
 import { LIMITS } from '../limits.ts';
-import { inSlices, runToEnd, type Steps } from '../steps.ts';
+import { inSlices, type Steps } from '../steps.ts';
 import type { Placement, PlacementChange, TenantPlacements } from './types.ts';
 
 /** The placements of about 1/256 of the tenants: what one stored chunk holds. */
@@ -79,13 +79,8 @@ export class PlacementTable {
 
   /**
    * The table in which exactly `wanted` is placed. What is placed there already keeps its epoch and its object,
-   * everything else gets `revision`; this table itself when nothing changes.
+   * everything else gets `revision`; this table itself when nothing changes. Nobody may change `wanted` meanwhile.
    */
-  withAll(wanted: ReadonlyMap<string, WantedPlacements>, revision: number): PlacementTable {
-    return runToEnd(this.withAllInSteps(wanted, revision));
-  }
-
-  /** The same in steps. Nobody may change `wanted` meanwhile. */
   *withAllInSteps(wanted: ReadonlyMap<string, WantedPlacements>, revision: number): Steps<PlacementTable> {
     const fresh = this.#buckets.map(() => new Map<string, TenantPlacements>());
     for (const slice of inSlices(wanted, LIMITS.routingSliceMaxCount)) {
@@ -108,11 +103,6 @@ export class PlacementTable {
    * The table that places as `other` does (a rollback): tenants that move get `revision` as epoch, never the one they
    * had in `other`, because nodes refuse epochs older than the newest they saw. Buckets shared with `other` are skipped.
    */
-  withPlacementsOf(other: PlacementTable, revision: number): PlacementTable {
-    return runToEnd(this.withPlacementsOfInSteps(other, revision));
-  }
-
-  /** The same in steps. */
   *withPlacementsOfInSteps(other: PlacementTable, revision: number): Steps<PlacementTable> {
     const draft = new Draft(this);
     for (const index of differingBuckets(this, other)) {

@@ -23,13 +23,6 @@ const NO_SHARDS: ShardDirectory = new Map();
  * The revision after `parent` with the content of a whole document; undefined when `parent` has that content already.
  * Whatever is equal in both is shared by identity: shards, directories, tenant entries, buckets.
  */
-export const revisionFromDocument = (
-  parent: RoutingSnapshot | undefined,
-  document: RoutingDocument,
-  note: RevisionNote,
-): RevisionDraft | undefined => runToEnd(revisionFromDocumentInSteps(parent, document, note));
-
-/** The same in steps. */
 export function* revisionFromDocumentInSteps(
   parent: RoutingSnapshot | undefined,
   document: RoutingDocument,
@@ -55,13 +48,6 @@ export function revisionFromChanges(
  * The revision after `parent` with the content of an earlier one; undefined when nothing differs. It is a new revision:
  * tenants that move get its number as epoch, because nodes refuse epochs older than the newest they saw.
  */
-export const revisionFromRollback = (
-  parent: RoutingSnapshot,
-  target: RoutingSnapshot,
-  note: RevisionNote,
-): RevisionDraft | undefined => runToEnd(revisionFromRollbackInSteps(parent, target, note));
-
-/** The same in steps. */
 export function* revisionFromRollbackInSteps(
   parent: RoutingSnapshot,
   target: RoutingSnapshot,

@@ -6,6 +6,7 @@ import { RevisionSource } from '#adapters/routing/revision-source.ts';
 import { RevisionStore } from '#adapters/routing/revision-store.ts';
 import { publishDocument } from '#app/publish-revision.ts';
 import { FaultyStore } from '../../support/faulty-store.ts';
+import { countTurns } from '../../support/fixtures/count-turns.ts';
 import { type NatsServer, silentLog, startNats } from '../../support/nats.ts';
 import { manyTenants } from '../../support/routing.ts';
 import { until } from '../../support/wait.ts';
@@ -22,23 +23,6 @@ beforeAll(async () => {
   await ensureBucket(link, { bucket: 'ROUTING', replicas: 1 });
 });
 afterAll(() => server[Symbol.asyncDispose]());
-
-/** Counts the turns in which others of this process were served, until it is disposed of. */
-function countTurns() {
-  let turns = 0;
-  let stopped = false;
-  const next = () => {
-    turns += 1;
-    if (!stopped) setImmediate(next);
-  };
-  setImmediate(next);
-  return {
-    turns: () => turns,
-    [Symbol.dispose]: () => {
-      stopped = true;
-    },
-  };
-}
 
 it('works on a document of 100,000 tenants between the requests of others', async () => {
   using counted = countTurns();

@@ -1,6 +1,7 @@
 import { clusterName, SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
 import { EMPTY_PLACEMENTS } from '#domain/routing/placement-table.ts';
 import type { PlacementChange, RoutingSnapshot, Shard, ShardDirectory } from '#domain/routing/types.ts';
+import { runToEnd } from '#domain/steps.ts';
 
 type Shards = Readonly<Record<ServiceKind, ShardDirectory>>;
 
@@ -120,7 +121,7 @@ export class History {
       revision,
       parent: revision - 1,
       shards,
-      placements: snapshot.placements.withPlacementsOf(placements, revision),
+      placements: runToEnd(snapshot.placements.withPlacementsOfInSteps(placements, revision)),
     });
   }
 

@@ -205,7 +205,7 @@ export const ACCEPTED: readonly Accepted[] = [
     { ...AS_CHUNKS, 'x-a': undefined },
     '2\r\n{}\r\n0\r\nx-a: b\r\nx-principal-id: usr_forged\r\ncontent-length: 9\r\n\r\n',
   ),
-  // A bare LF ends a line (RFC 9112, 2.2, allows it): what stands behind it is a header as any other, and goes as one.
+  // A bare LF ends a line, as RFC 9112, 2.2, allows: behind it begins another header, which is stripped like any other.
   followed('a bare LF in a value', ['x-a: b\nx-principal-id: usr_forged\nx-c: d', LENGTH], { 'x-a': 'b', 'x-c': 'd' }),
   {
     name: 'bare LFs as all line ends',

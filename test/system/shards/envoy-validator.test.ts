@@ -1,8 +1,9 @@
 import { chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ask, assign, bootstrapAdmin, gatewayctl, PASSWORD, type Person, signUp } from '../../support/edge-client.ts';
-import { type RunningGateway, startGateway } from '../../support/launcher.ts';
+import { ask, gatewayctl, PASSWORD, type Person } from '../../support/edge-client.ts';
+import { startGatewayWithMember } from '../../support/fixtures/gateway-with-member.ts';
+import type { RunningGateway } from '../../support/launcher.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { toolPath } from '../../support/tools.ts';
 import { until } from '../../support/wait.ts';
@@ -35,11 +36,8 @@ exec '${toolPath('envoy')}' "$@" --disable-extensions ${MISSING_EXTENSION}
 `,
   );
   await chmod(envoy, 0o755);
-  gateway = stack.use(await startGateway({ env: { GATEWAY_ENVOY: envoy, GATEWAY_ENVOY_VALIDATOR: 'on' } }));
-  ({ http } = await gateway.run());
-  admin = await bootstrapAdmin(gateway);
-  member = await signUp(http, 'member@example.com');
-  await assign(http, admin, member, 'acme', 'tenant-member');
+  const env = { GATEWAY_ENVOY: envoy, GATEWAY_ENVOY_VALIDATOR: 'on' };
+  ({ gateway, http, admin, member } = stack.use(await startGatewayWithMember({ env })));
   const login = ['login', '--email', admin.email, '--password-stdin'];
   expect((await gatewayctl(gateway, login, { input: `${PASSWORD}\n` })).exitCode).toBe(0);
   demonstration = (await asAdmin('/admin/routing?include=document')).body['document'] as typeof demonstration;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SERVICE_KINDS } from '#domain/ids.ts';
-import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
 import { NODES } from '../../../src/launcher/layout.ts';
 import { demoDocument, moveNodes } from '../../../src/launcher/seed-routing.ts';
+import { parseRoutingDocument } from '../../support/fixtures/routing-at-once.ts';
 
 const nodesFrom = (firstPort: number) => NODES.map((node, index) => ({ ...node, port: firstPort + index }));
 const historyOf = (nodes: ReturnType<typeof nodesFrom>) => nodes.map(({ port, name }) => [port, name] as const);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '#domain/limits.ts';
 import { runInTurn, runInTurns } from '#platform/event-loop.ts';
+import { countTurns } from '../../support/fixtures/count-turns.ts';
 
 /** Uses the thread for as long as one turn may be used. */
 function useTurn(): void {
@@ -8,28 +9,11 @@ function useTurn(): void {
   while (performance.now() < endMs);
 }
 
-/** The turns of the event loop from now on, until `stop`. */
-function countTurns() {
-  let turns = 0;
-  let stopped = false;
-  const next = () => {
-    turns += 1;
-    if (!stopped) setImmediate(next);
-  };
-  setImmediate(next);
-  return {
-    turns: () => turns,
-    stop: () => {
-      stopped = true;
-    },
-  };
-}
-
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe('runInTurns', () => {
   it('lets the event loop turn after each step that uses a turn up, and gives the outcome', async () => {
-    const counted = countTurns();
+    using counted = countTurns();
     const seen: number[] = [];
     const outcome = await runInTurns(
       (function* () {
@@ -41,7 +25,6 @@ describe('runInTurns', () => {
         return 'done';
       })(),
     );
-    counted.stop();
     expect(outcome).toBe('done');
     expect(new Set(seen).size).toBe(seen.length);
   });
@@ -51,7 +34,7 @@ describe('runInTurns', () => {
     // More than once: another process may take the processor for as long as a turn.
     for (let attempt = 0; attempt < 20; attempt += 1) {
       await nextTurn();
-      const counted = countTurns();
+      using counted = countTurns();
       await runInTurns(
         (function* () {
           yield;
@@ -59,26 +42,24 @@ describe('runInTurns', () => {
         })(),
       );
       turns.push(counted.turns());
-      counted.stop();
     }
     expect(Math.min(...turns)).toBe(0);
   });
 
   it('has one budget for all that runs side by side', async () => {
     await nextTurn();
-    const counted = countTurns();
+    using counted = countTurns();
     const turnsOf: number[] = [];
     const work = () => {
       turnsOf.push(counted.turns());
       useTurn();
     };
     await Promise.all([runInTurn(work), runInTurn(work), runInTurn(work)]);
-    counted.stop();
     expect(new Set(turnsOf).size).toBe(3);
   });
 
   it('begins a turn with a step that is announced as long', async () => {
-    const counted = countTurns();
+    using counted = countTurns();
     const seen: number[] = [];
     await runInTurns(
       (function* () {
@@ -87,7 +68,6 @@ describe('runInTurns', () => {
         seen.push(counted.turns());
       })(),
     );
-    counted.stop();
     expect(seen[1]).toBeGreaterThan(seen[0] ?? Number.POSITIVE_INFINITY);
   });
 

@@ -1,16 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SERVICE_KINDS } from '#domain/ids.ts';
-import {
-  diffRouting,
-  isDiffCursor,
-  type PlacementMove,
-  type RoutingContent,
-  tenantsOnChangedShards,
-} from '#domain/routing/diff.ts';
+import { isDiffCursor, type PlacementMove, type RoutingContent } from '#domain/routing/diff.ts';
 import { PlacementTable } from '#domain/routing/placement-table.ts';
-import { revisionFromChanges, revisionFromRollback } from '#domain/routing/revision.ts';
+import { revisionFromChanges } from '#domain/routing/revision.ts';
 import type { RoutingSnapshot } from '#domain/routing/types.ts';
+import { diffRouting, revisionFromRollback, tenantsOnChangedShards } from '../../support/fixtures/routing-at-once.ts';
 import { manyTenants, ROUTING_NOTE, routingDocument, snapshotOf } from '../../support/routing.ts';
 
 const ALL = { limit: 10_000 };

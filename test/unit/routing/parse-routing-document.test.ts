@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '#domain/limits.ts';
 import { pointerTo } from '#domain/routing/mistakes.ts';
-import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
+import { parseRoutingDocument } from '../../support/fixtures/routing-at-once.ts';
 
 const valid = () => ({
   aggregate_placement: { acme: 's1' },

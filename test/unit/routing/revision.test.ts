@@ -3,17 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { SERVICE_KINDS, type ServiceKind } from '#domain/ids.ts';
 import { LIMITS } from '#domain/limits.ts';
 import { findUnroutable } from '#domain/routing/closure.ts';
-import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
 import { placementTableOf } from '#domain/routing/placement-table.ts';
+import { inlineChanges, type RevisionDraft, revisionFromChanges, toDocument } from '#domain/routing/revision.ts';
+import type { RoutingSnapshot } from '#domain/routing/types.ts';
 import {
-  inlineChanges,
-  type RevisionDraft,
-  revisionFromChanges,
+  parseRoutingDocument,
   revisionFromDocument,
   revisionFromRollback,
-  toDocument,
-} from '#domain/routing/revision.ts';
-import type { RoutingSnapshot } from '#domain/routing/types.ts';
+} from '../../support/fixtures/routing-at-once.ts';
 import { shardsOf } from '../../support/generators/shards.ts';
 import { ROUTING_NOTE as NOTE, routingDocument, snapshotOf } from '../../support/routing.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseRoutingDocument } from '#domain/routing/parse-routing-document.ts';
 import { decodeKnownGood, encodeKnownGood, type KnownGood } from '../../../../xds/last-known-good/known-good.ts';
+import { parseRoutingDocument } from '../../../support/fixtures/routing-at-once.ts';
 import { manyTenants, routingDocument, snapshotOf } from '../../../support/routing.ts';
 
 const name = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,8}$/);
